@@ -1,0 +1,117 @@
+/* SPDX-License-Identifier: MIT */
+#include <cstring>
+
+#include "guard.hpp"
+#include "shared.hpp"
+#include "wire/message.hpp"
+
+namespace dqc::capi {
+
+namespace {
+
+using wire::RequestType;
+using wire::ResponseType;
+namespace request = wire::request;
+
+template <typename M>
+Status Fill(Call* call, RequestType type, ResponseType reply, const M& message,
+            bool effect = false) {
+  call->main.type = type;
+  call->main.reply = reply;
+  call->main.effect = effect;
+  return wire::Encode(message, 0, call->main.frame);
+}
+
+Status Misuse(const char* what) { return Status::Make(Code::kMisuse, what); }
+
+Status FillRequest(Call* call, const dqc_admin& admin) {
+  const std::string_view text =
+      admin.text == nullptr ? std::string_view() : std::string_view(admin.text);
+  switch (admin.verb) {
+    case DQC_ADMIN_LEADER:
+      return Fill(call, RequestType::kLeader, ResponseType::kServer, request::Leader{});
+    case DQC_ADMIN_CLUSTER:
+      return Fill(call, RequestType::kCluster, ResponseType::kServers, request::Cluster{1});
+    case DQC_ADMIN_ADD: {
+      if (admin.node_id == 0) return Misuse("a node id of 0");
+      DQC_TRY(client::ParseAddress(text, 0).status());
+      return Fill(call, RequestType::kAdd, ResponseType::kEmpty, request::Add{admin.node_id, text},
+                  true);
+    }
+    case DQC_ADMIN_ASSIGN:
+      // Servers take any other number for a stand-by (protocol 5.10).
+      if (admin.value > DQC_ROLE_SPARE) return Misuse("no such role");
+      return Fill(call, RequestType::kAssign, ResponseType::kEmpty,
+                  request::Assign{admin.node_id, admin.value}, true);
+    case DQC_ADMIN_REMOVE:
+      return Fill(call, RequestType::kRemove, ResponseType::kEmpty, request::Remove{admin.node_id},
+                  true);
+    case DQC_ADMIN_TRANSFER:
+      return Fill(call, RequestType::kTransfer, ResponseType::kEmpty,
+                  request::Transfer{admin.node_id}, true);
+    case DQC_ADMIN_DESCRIBE:
+      return Fill(call, RequestType::kDescribe, ResponseType::kMetadata, request::Describe{0});
+    case DQC_ADMIN_WEIGHT:
+      return Fill(call, RequestType::kWeight, ResponseType::kEmpty, request::Weight{admin.value},
+                  true);
+    case DQC_ADMIN_DUMP:
+      DQC_TRY(client::CheckDatabaseName(text));
+      return Fill(call, RequestType::kDump, ResponseType::kFiles, request::Dump{text});
+    default:
+      return Misuse("no such administrative request");
+  }
+}
+
+Result<IntrusivePtr<Call>> AdminCall(dqc_conn* conn, const dqc_admin* admin,
+                                     const dqc_call_options* options) {
+  DQC_TRY(Check(conn, "connection"));
+  DQC_TRY(CheckOptions(options));
+  if (admin == nullptr || admin->struct_size < sizeof(dqc_admin))
+    return Misuse("dqc_admin.struct_size is not set");
+  IntrusivePtr<Call> call = conn->shared->NewCall(session::OpKind::kAdmin, options);
+  DQC_TRY(FillRequest(call.get(), *admin));
+  return call;
+}
+
+}  // namespace
+
+}  // namespace dqc::capi
+
+using namespace dqc::capi;  // NOLINT(google-build-using-namespace): this file is the boundary
+using dqc::Status;
+
+extern "C" {
+
+dqc_status dqc_conn_admin_async(dqc_conn* conn, const dqc_admin* request,
+                                const dqc_call_options* options, dqc_callback callback,
+                                void* user_data, uint64_t* op, dqc_error** error) {
+  if (op != nullptr) *op = 0;
+  return guard(error, [&]() -> Status {
+    auto call = AdminCall(conn, request, options);
+    DQC_TRY(call.status());
+    return conn->shared->Submit(std::move(*call), callback, user_data, op);
+  });
+}
+
+dqc_status dqc_conn_admin(dqc_conn* conn, const dqc_admin* request, const dqc_call_options* options,
+                          dqc_rows** out, dqc_error** error) {
+  if (out != nullptr) *out = nullptr;
+  return guard(error, [&]() -> Status {
+    auto call = AdminCall(conn, request, options);
+    DQC_TRY(call.status());
+    if (out == nullptr) return conn->shared->RunBlocking(std::move(*call), nullptr);
+    auto begun = conn->shared->Begin(std::move(*call));
+    DQC_TRY(begun.status());
+    dqc_rows* rows = begun->Detach();
+    const dqc::Result<bool> first = rows->NextBatch();
+    const Status status = first.ok() ? (*first ? Status() : rows->status()) : first.status();
+    if (!status.ok()) {
+      rows->Free();
+      return status;
+    }
+    *out = rows;
+    return {};
+  });
+}
+
+}  // extern "C"

@@ -1,0 +1,183 @@
+/* SPDX-License-Identifier: MIT */
+#include "guard.hpp"
+#include "hooks.hpp"
+#include "shared.hpp"
+
+namespace dqc::capi {
+
+namespace {
+
+using net::Loop;
+using net::LoopMode;
+
+static_assert(static_cast<int>(session::State::kNew) == 0);
+
+int32_t PublicState(session::State state) {
+  switch (state) {
+    case session::State::kNew:
+      return DQC_STATE_NEW;
+    case session::State::kConnecting:
+    case session::State::kHandshake:
+      return DQC_STATE_CONNECTING;
+    case session::State::kReady:
+      return DQC_STATE_READY;
+    case session::State::kClosing:
+      return DQC_STATE_CLOSING;
+    case session::State::kClosed:
+      break;
+  }
+  return DQC_STATE_CLOSED;
+}
+
+Status NewConnection(dqc_loop* loop, dqc_queue* queue, const dqc_config* config, dqc_conn** out) {
+  if (out == nullptr) return Status::Make(Code::kMisuse, "out is NULL");
+  DQC_TRY(Check(config, "configuration"));
+  if (!WatchForks()) return Status::OutOfMemory();
+  const size_t nodes = config->config.addresses().size();
+  if (nodes != 1) {
+    return Status::Make(Code::kConfig,
+                        "a connection goes to exactly one node; the configuration names " +
+                            std::to_string(nodes))
+        .With(Phase::kConfig);
+  }
+  IntrusivePtr<Loop> on;
+  if (loop != nullptr) {
+    DQC_TRY(Check(loop, "loop"));
+    on = loop->loop;
+    on->AddUser();
+  } else {
+    auto made = Loop::Make(LoopMode::kDriven, nullptr);  // its one user is this connection
+    DQC_TRY(made.status());
+    on = std::move(*made);
+  }
+  // From here on the user must be dropped if anything fails.
+  const auto drop = [](Loop* l) { l->DropUser(); };
+  std::unique_ptr<Loop, decltype(drop)> user(on.get(), drop);
+  IntrusivePtr<net::EventQueue> events;
+  if (queue != nullptr) {
+    DQC_TRY(Check(queue, "queue"));
+    if (on->mode() != LoopMode::kThreaded) {
+      return Status::Make(Code::kMisuse,
+                          "a queue goes with a threaded loop; this loop's events are delivered by "
+                          "running it");
+    }
+    events = queue->queue;
+  }
+  auto handle = std::make_unique<dqc_conn>();
+  handle->shared = IntrusivePtr<Shared>::Adopt(
+      new Shared(on, std::move(events), config->config, MakeHooks(*config)));
+  user.release();
+  *out = handle.release();
+  return {};
+}
+
+IntrusivePtr<Call> LifeCall(dqc_conn* conn, session::OpKind kind) {
+  return conn->shared->NewCall(kind, nullptr);
+}
+
+}  // namespace
+
+}  // namespace dqc::capi
+
+using namespace dqc::capi;  // NOLINT(google-build-using-namespace): this file is the boundary
+using dqc::Status;
+using dqc::session::OpKind;
+
+extern "C" {
+
+dqc_status dqc_conn_new(dqc_loop* loop, dqc_queue* queue, const dqc_config* config, dqc_conn** out,
+                        dqc_error** error) {
+  if (out != nullptr) *out = nullptr;
+  return guard(error, [&]() -> Status { return NewConnection(loop, queue, config, out); });
+}
+
+dqc_status dqc_conn_connect_async(dqc_conn* conn, dqc_callback callback, void* user_data,
+                                  uint64_t* op, dqc_error** error) {
+  if (op != nullptr) *op = 0;
+  return guard(error, [&]() -> Status {
+    DQC_TRY(Check(conn, "connection"));
+    return conn->shared->Submit(LifeCall(conn, OpKind::kConnect), callback, user_data, op);
+  });
+}
+
+dqc_status dqc_conn_connect(dqc_conn* conn, dqc_error** error) {
+  return guard(error, [&]() -> Status {
+    DQC_TRY(Check(conn, "connection"));
+    return conn->shared->RunBlocking(LifeCall(conn, OpKind::kConnect), nullptr);
+  });
+}
+
+dqc_status dqc_conn_open(const char* dsn, size_t dsn_size, dqc_conn** out, dqc_error** error) {
+  if (out != nullptr) *out = nullptr;
+  return guard(error, [&]() -> Status {
+    dqc_config config;
+    DQC_TRY(config.config.ParseDsn(Text(dsn, dsn_size)));
+    dqc_conn* conn = nullptr;
+    DQC_TRY(NewConnection(nullptr, nullptr, &config, &conn));
+    std::unique_ptr<dqc_conn, decltype(&dqc_conn_free)> owned(conn, dqc_conn_free);
+    DQC_TRY(conn->shared->RunBlocking(LifeCall(conn, OpKind::kConnect), nullptr));
+    *out = owned.release();
+    return {};
+  });
+}
+
+dqc_status dqc_conn_close_async(dqc_conn* conn, dqc_callback callback, void* user_data,
+                                uint64_t* op, dqc_error** error) {
+  if (op != nullptr) *op = 0;
+  return guard(error, [&]() -> Status {
+    DQC_TRY(Check(conn, "connection"));
+    return conn->shared->Submit(LifeCall(conn, OpKind::kClose), callback, user_data, op);
+  });
+}
+
+dqc_status dqc_conn_close(dqc_conn* conn, dqc_error** error) {
+  return guard(error, [&]() -> Status {
+    DQC_TRY(Check(conn, "connection"));
+    return conn->shared->RunBlocking(LifeCall(conn, OpKind::kClose), nullptr);
+  });
+}
+
+int32_t dqc_conn_state(const dqc_conn* conn) {
+  return conn == nullptr || !conn->valid() ? DQC_STATE_CLOSED
+                                           : PublicState(conn->shared->connection->state());
+}
+
+int32_t dqc_conn_era(const dqc_conn* conn) {
+  return conn == nullptr || !conn->valid()
+             ? 0
+             : dqc::session::EraLetter(conn->shared->connection->era());
+}
+
+const char* dqc_conn_address(const dqc_conn* conn) {
+  return conn == nullptr || !conn->valid() ? "" : conn->shared->connection->address().c_str();
+}
+
+dqc_status dqc_conn_cancel(dqc_conn* conn, uint64_t op) {
+  return guard(nullptr, [&]() -> Status {
+    DQC_TRY(Check(conn, "connection"));
+    return conn->shared->connection->Cancel(op);
+  });
+}
+
+dqc_status dqc_conn_pause(dqc_conn* conn, uint64_t op, int32_t pause) {
+  return guard(nullptr, [&]() -> Status {
+    DQC_TRY(Check(conn, "connection"));
+    return conn->shared->connection->Pause(op, pause != 0);
+  });
+}
+
+void dqc_conn_free(dqc_conn* conn) {
+  if (conn == nullptr || !conn->valid()) return;
+  const std::unique_ptr<dqc_conn> owned(conn);
+  if (owned->forked()) {
+    owned->shared->connection->AbandonAfterFork();
+    (void)owned->shared.Detach();  // the parent's: its locks may be held for ever here
+    return;
+  }
+  const dqc::IntrusivePtr<dqc::net::Loop> loop = owned->shared->loop;
+  owned->shared->connection->GiveUp();
+  owned->shared = nullptr;
+  loop->DropUser();
+}
+
+}  // extern "C"

@@ -1,0 +1,228 @@
+/* SPDX-License-Identifier: MIT */
+// exec, query, script and prepare, each in its asynchronous and its blocking form.
+#include "guard.hpp"
+#include "sql_text.hpp"
+#include "wire/message.hpp"
+
+namespace dqc::capi {
+
+namespace {
+
+using session::OpKind;
+
+Result<IntrusivePtr<Call>> TextCall(dqc_conn* conn, const char* sql, size_t sql_size,
+                                    const dqc_value* args, size_t arg_count,
+                                    const dqc_call_options* options, bool discard_rows) {
+  DQC_TRY(Check(conn, "connection"));
+  DQC_TRY(CheckOptions(options));
+  IntrusivePtr<Call> call = conn->shared->NewCall(OpKind::kStatement, options);
+  call->discard_rows = discard_rows;
+  DQC_TRY(SetText(*conn->shared, call.get(), Text(sql, sql_size), args, arg_count, discard_rows));
+  return call;
+}
+
+Result<IntrusivePtr<Call>> StmtCall(dqc_stmt* stmt, const dqc_value* args, size_t arg_count,
+                                    const dqc_call_options* options, bool discard_rows) {
+  auto* statement = reinterpret_cast<Statement*>(stmt);
+  DQC_TRY(Check(statement, "statement"));
+  DQC_TRY(CheckOptions(options));
+  IntrusivePtr<Call> call = statement->shared->NewCall(OpKind::kStatement, options);
+  call->discard_rows = discard_rows;
+  DQC_TRY(SetExecution(call.get(), statement, args, arg_count));
+  return call;
+}
+
+Result<IntrusivePtr<Call>> ScriptCall(dqc_conn* conn, const char* sql, size_t sql_size,
+                                      const dqc_call_options* options, bool discard_rows) {
+  DQC_TRY(Check(conn, "connection"));
+  DQC_TRY(CheckOptions(options));
+  const std::string_view text = Text(sql, sql_size);
+  DQC_TRY(CheckScript(text));
+  IntrusivePtr<Call> call = conn->shared->NewCall(OpKind::kScript, options);
+  call->discard_rows = discard_rows;
+  call->sql = text;
+  return call;
+}
+
+Result<IntrusivePtr<Call>> PrepareCall(dqc_conn* conn, const char* sql, size_t sql_size,
+                                       const dqc_call_options* options) {
+  DQC_TRY(Check(conn, "connection"));
+  DQC_TRY(CheckOptions(options));
+  const std::string_view text = Text(sql, sql_size);
+  const Result<sql::Statement> one = OneStatement(text);
+  DQC_TRY(one.status());
+  IntrusivePtr<Call> call = conn->shared->NewCall(OpKind::kPrepare, options);
+  call->statement = *one;
+  call->stmt = IntrusivePtr<Statement>::Adopt(new Statement(conn->shared, text, *one));
+  call->main.type = wire::RequestType::kPrepare;
+  call->main.reply = wire::ResponseType::kStmt;
+  DQC_TRY(wire::Encode(wire::request::Prepare{0, text.substr(0, one->end)}, 0, call->main.frame));
+  return call;
+}
+
+Shared* SharedOf(dqc_conn* conn) { return conn->shared.get(); }
+Shared* SharedOf(dqc_stmt* stmt) { return reinterpret_cast<Statement*>(stmt)->shared.get(); }
+
+template <typename Handle>
+Status SubmitCall(Handle* handle, Result<IntrusivePtr<Call>> call, dqc_callback callback,
+                  void* user_data, uint64_t* op) {
+  DQC_TRY(call.status());
+  return SharedOf(handle)->Submit(std::move(*call), callback, user_data, op);
+}
+
+template <typename Handle>
+Status BeginRows(Handle* handle, Result<IntrusivePtr<Call>> call, dqc_rows** out) {
+  if (out == nullptr) return Status::Make(Code::kMisuse, "out is NULL");
+  DQC_TRY(call.status());
+  Result<IntrusivePtr<dqc_rows>> begun = SharedOf(handle)->Begin(std::move(*call));
+  DQC_TRY(begun.status());
+  dqc_rows* rows = begun->Detach();
+  const Result<bool> first = rows->NextBatch();
+  Status status = first.ok() ? (*first ? Status() : rows->status()) : first.status();
+  if (!status.ok()) {
+    rows->Free();
+    return status;
+  }
+  *out = rows;
+  return {};
+}
+
+template <typename T>
+void Clear(T* out) {
+  if (out != nullptr) *out = T();
+}
+
+}  // namespace
+
+}  // namespace dqc::capi
+
+using namespace dqc::capi;  // NOLINT(google-build-using-namespace): this file is the boundary
+using dqc::Status;
+
+extern "C" {
+
+dqc_status dqc_conn_exec_async(dqc_conn* conn, const char* sql, size_t sql_size,
+                               const dqc_value* args, size_t arg_count,
+                               const dqc_call_options* options, dqc_callback callback,
+                               void* user_data, uint64_t* op, dqc_error** error) {
+  Clear(op);
+  return guard(error, [&]() -> Status {
+    return SubmitCall(conn, TextCall(conn, sql, sql_size, args, arg_count, options, true), callback,
+                      user_data, op);
+  });
+}
+
+dqc_status dqc_conn_query_async(dqc_conn* conn, const char* sql, size_t sql_size,
+                                const dqc_value* args, size_t arg_count,
+                                const dqc_call_options* options, dqc_callback callback,
+                                void* user_data, uint64_t* op, dqc_error** error) {
+  Clear(op);
+  return guard(error, [&]() -> Status {
+    return SubmitCall(conn, TextCall(conn, sql, sql_size, args, arg_count, options, false),
+                      callback, user_data, op);
+  });
+}
+
+dqc_status dqc_conn_script_async(dqc_conn* conn, const char* sql, size_t sql_size,
+                                 const dqc_call_options* options, dqc_callback callback,
+                                 void* user_data, uint64_t* op, dqc_error** error) {
+  Clear(op);
+  return guard(error, [&]() -> Status {
+    return SubmitCall(conn, ScriptCall(conn, sql, sql_size, options, false), callback, user_data,
+                      op);
+  });
+}
+
+dqc_status dqc_conn_prepare_async(dqc_conn* conn, const char* sql, size_t sql_size,
+                                  const dqc_call_options* options, dqc_callback callback,
+                                  void* user_data, uint64_t* op, dqc_error** error) {
+  Clear(op);
+  return guard(error, [&]() -> Status {
+    return SubmitCall(conn, PrepareCall(conn, sql, sql_size, options), callback, user_data, op);
+  });
+}
+
+dqc_status dqc_stmt_exec_async(dqc_stmt* stmt, const dqc_value* args, size_t arg_count,
+                               const dqc_call_options* options, dqc_callback callback,
+                               void* user_data, uint64_t* op, dqc_error** error) {
+  Clear(op);
+  return guard(error, [&]() -> Status {
+    return SubmitCall(stmt, StmtCall(stmt, args, arg_count, options, true), callback, user_data,
+                      op);
+  });
+}
+
+dqc_status dqc_stmt_query_async(dqc_stmt* stmt, const dqc_value* args, size_t arg_count,
+                                const dqc_call_options* options, dqc_callback callback,
+                                void* user_data, uint64_t* op, dqc_error** error) {
+  Clear(op);
+  return guard(error, [&]() -> Status {
+    return SubmitCall(stmt, StmtCall(stmt, args, arg_count, options, false), callback, user_data,
+                      op);
+  });
+}
+
+dqc_status dqc_conn_exec(dqc_conn* conn, const char* sql, size_t sql_size, const dqc_value* args,
+                         size_t arg_count, const dqc_call_options* options, dqc_result* result,
+                         dqc_error** error) {
+  Clear(result);
+  return guard(error, [&]() -> Status {
+    auto call = TextCall(conn, sql, sql_size, args, arg_count, options, true);
+    DQC_TRY(call.status());
+    return conn->shared->RunBlocking(std::move(*call), result);
+  });
+}
+
+dqc_status dqc_conn_query(dqc_conn* conn, const char* sql, size_t sql_size, const dqc_value* args,
+                          size_t arg_count, const dqc_call_options* options, dqc_rows** out,
+                          dqc_error** error) {
+  Clear(out);
+  return guard(error, [&]() -> Status {
+    return BeginRows(conn, TextCall(conn, sql, sql_size, args, arg_count, options, false), out);
+  });
+}
+
+dqc_status dqc_conn_script(dqc_conn* conn, const char* sql, size_t sql_size,
+                           const dqc_call_options* options, dqc_result* result, dqc_error** error) {
+  Clear(result);
+  return guard(error, [&]() -> Status {
+    auto call = ScriptCall(conn, sql, sql_size, options, true);
+    DQC_TRY(call.status());
+    return conn->shared->RunBlocking(std::move(*call), result);
+  });
+}
+
+dqc_status dqc_conn_prepare(dqc_conn* conn, const char* sql, size_t sql_size,
+                            const dqc_call_options* options, dqc_stmt** out, dqc_error** error) {
+  Clear(out);
+  return guard(error, [&]() -> Status {
+    if (out == nullptr) return Status::Make(dqc::Code::kMisuse, "out is NULL");
+    auto call = PrepareCall(conn, sql, sql_size, options);
+    DQC_TRY(call.status());
+    const dqc::IntrusivePtr<Statement> statement = (*call)->stmt;
+    DQC_TRY(conn->shared->RunBlocking(std::move(*call), nullptr));
+    statement->Retain();
+    *out = reinterpret_cast<dqc_stmt*>(statement.get());
+    return {};
+  });
+}
+
+dqc_status dqc_stmt_exec(dqc_stmt* stmt, const dqc_value* args, size_t arg_count,
+                         const dqc_call_options* options, dqc_result* result, dqc_error** error) {
+  Clear(result);
+  return guard(error, [&]() -> Status {
+    auto call = StmtCall(stmt, args, arg_count, options, true);
+    DQC_TRY(call.status());
+    return SharedOf(stmt)->RunBlocking(std::move(*call), result);
+  });
+}
+
+dqc_status dqc_stmt_query(dqc_stmt* stmt, const dqc_value* args, size_t arg_count,
+                          const dqc_call_options* options, dqc_rows** out, dqc_error** error) {
+  Clear(out);
+  return guard(error, [&]() -> Status {
+    return BeginRows(stmt, StmtCall(stmt, args, arg_count, options, false), out);
+  });
+}
+
+}  // extern "C"

@@ -1,0 +1,176 @@
+/* SPDX-License-Identifier: MIT */
+#include "shared.hpp"
+
+#include <algorithm>
+
+namespace dqc::capi {
+
+namespace {
+
+constexpr size_t kCallsKept = 256;
+constexpr size_t kCursorsKept = 16;
+
+using client::Config;
+using client::Key;
+
+session::SessionOptions SessionOptionsOf(const Config& config) {
+  session::SessionOptions o;
+  const auto u64 = [&](Key key) { return static_cast<uint64_t>(config.integer(key)); };
+  o.node = config.addresses().front();
+  o.database = config.database();
+  o.client_id = uv_hrtime();  // any number does: no release uses it (protocol 5.2)
+  o.limits = config.limits();
+  o.cell_types = static_cast<session::CellTypes>(config.integer(Key::kCellTypes));
+  o.pipeline_bytes = u64(Key::kPipelineBytes);
+  o.read_buffer = u64(Key::kReadBuffer);
+  o.high_water = u64(Key::kHighWater);
+  o.buffer_max = u64(Key::kBufferMax);
+  o.queue_max = u64(Key::kQueueMax);
+  o.drain_bytes = u64(Key::kDrainBytes);
+  o.drain_bytes_era_d = u64(Key::kDrainBytesEraD);
+  o.drain_us = u64(Key::kDrainTimeout);
+  o.drain_us_era_d = u64(Key::kDrainTimeoutEraD);
+  return o;
+}
+
+net::ConnectionOptions OptionsOf(const Config& config) {
+  net::ConnectionOptions o;
+  o.session = SessionOptionsOf(config);
+  o.address = config.addresses().front();
+  o.stagger_us = config.duration_us(Key::kHappyEyeballsDelay);
+  o.quick_ack = config.flag(Key::kQuickAck);
+  o.socket.keepalive_idle_us = config.duration_us(Key::kKeepaliveIdle);
+  o.socket.keepalive_interval_us = config.duration_us(Key::kKeepaliveInterval);
+  o.socket.keepalive_count = config.integer(Key::kKeepaliveCount);
+  o.socket.user_timeout_us = config.duration_us(Key::kTcpUserTimeout);
+  return o;
+}
+
+session::Time DeadlineAfter(session::Time now, uint64_t us) {
+  return us == 0 || us >= session::kNever - now ? session::kNever : now + us;
+}
+
+}  // namespace
+
+Status CheckOptions(const dqc_call_options* options) {
+  if (options == nullptr) return {};
+  if (options->struct_size < sizeof(uint32_t) * 2 || options->struct_size > 4096) {
+    return Status::Make(Code::kMisuse, "dqc_call_options.struct_size is not set");
+  }
+  const auto* bytes = reinterpret_cast<const unsigned char*>(options);
+  for (size_t i = sizeof(dqc_call_options); i < options->struct_size; ++i) {
+    if (bytes[i] != 0)
+      return Status::Make(Code::kMisuse, "dqc_call_options has fields this version does not know");
+  }
+  return {};
+}
+
+Shared::Shared(IntrusivePtr<net::Loop> loop_in, IntrusivePtr<net::EventQueue> queue_in,
+               const Config& config, IntrusivePtr<net::Hooks> hooks)
+    : loop(std::move(loop_in)),
+      queue(std::move(queue_in)),
+      connection(IntrusivePtr<net::Connection>::Adopt(new net::Connection(
+          loop, queue ? queue : IntrusivePtr<net::EventQueue>::Share(loop->ready()),
+          OptionsOf(config), std::move(hooks)))),
+      calls(IntrusivePtr<Pool<Call>>::Adopt(new Pool<Call>(kCallsKept))),
+      cursors(IntrusivePtr<Pool<dqc_rows>>::Adopt(new Pool<dqc_rows>(kCursorsKept))),
+      timeout_us(config.duration_us(Key::kTimeout)),
+      connect_timeout_us(config.duration_us(Key::kConnectTimeout)),
+      limits(config.limits()),
+      has_database(!config.database().empty()) {
+  loop->set_poll_us(config.duration_us(Key::kPollTime));
+}
+
+IntrusivePtr<Call> Shared::NewCall(session::OpKind kind, const dqc_call_options* options) {
+  IntrusivePtr<Call> call = Call::Make(calls);
+  call->kind = kind;
+  call->id = connection->NextOperationId();
+  call->connection = connection;
+  uint64_t timeout = static_cast<uint64_t>(timeout_us);
+  if (options != nullptr && options->struct_size >= sizeof(dqc_call_options) &&
+      options->timeout_ms != 0) {
+    timeout = options->timeout_ms >= UINT64_MAX / 1000 ? 0 : options->timeout_ms * 1000;
+  }
+  call->deadline = DeadlineAfter(net::Loop::Now(), timeout);
+  return call;
+}
+
+Status Shared::Dispatch(IntrusivePtr<Call> call) {
+  switch (call->kind) {
+    case session::OpKind::kConnect: {
+      call->deadline = DeadlineAfter(net::Loop::Now(), static_cast<uint64_t>(connect_timeout_us));
+      return connection->Connect(IntrusivePtr<net::QueuedOperation>::Adopt(call.Detach()));
+    }
+    case session::OpKind::kClose:
+      call->deadline = session::kNever;  // the drain options bound it
+      return connection->Close(IntrusivePtr<net::QueuedOperation>::Adopt(call.Detach()));
+    default:
+      return connection->Submit(IntrusivePtr<net::QueuedOperation>::Adopt(call.Detach()));
+  }
+}
+
+Status Shared::Submit(IntrusivePtr<Call> call, dqc_callback callback, void* user_data,
+                      uint64_t* op) {
+  call->callback = callback;
+  call->user_data = user_data;
+  call->out = IntrusivePtr<net::EventQueue>::Share(connection->out());
+  const uint64_t id = call->id;
+  DQC_TRY(Dispatch(std::move(call)));
+  if (op != nullptr) *op = id;
+  return {};
+}
+
+Status Shared::MayBlock() const {
+  if (loop->mode() == net::LoopMode::kAttached) {
+    return Status::Make(
+        Code::kMisuse,
+        "a blocking call on an attached loop would never return: use the _async form");
+  }
+  if (loop->mode() == net::LoopMode::kDriven && loop->inside()) {
+    return Status::Make(
+        Code::kMisuse, "a blocking call inside a callback would never return: use the _async form");
+  }
+  return {};
+}
+
+Result<IntrusivePtr<dqc_rows>> Shared::Begin(IntrusivePtr<Call> call) {
+  DQC_TRY(MayBlock());
+  BufferOpenCursors();
+  IntrusivePtr<dqc_rows> cursor = dqc_rows::Make(this);
+  cursor->Start(call);
+  const Status accepted = Dispatch(std::move(call));
+  if (!accepted.ok()) {
+    cursor.Detach()->Free();
+    return accepted;
+  }
+  return cursor;
+}
+
+Status Shared::RunBlocking(IntrusivePtr<Call> call, dqc_result* result) {
+  Result<IntrusivePtr<dqc_rows>> begun = Begin(std::move(call));
+  DQC_TRY(begun.status());
+  dqc_rows* cursor = begun->Detach();
+  const Status status = cursor->WaitForEnd();
+  if (result != nullptr && status.ok()) *result = cursor->result();
+  cursor->Free();
+  return status;
+}
+
+void Shared::AddOpenCursor(dqc_rows* cursor) {
+  std::lock_guard<std::mutex> lock(mutex_);
+  open_cursors_.push_back(cursor);
+}
+
+void Shared::DropOpenCursor(dqc_rows* cursor) noexcept {
+  std::lock_guard<std::mutex> lock(mutex_);
+  open_cursors_.erase(std::remove(open_cursors_.begin(), open_cursors_.end(), cursor),
+                      open_cursors_.end());
+}
+
+// A result that somebody is in the middle of reading holds up what is behind it: let its rest come in.
+void Shared::BufferOpenCursors() {
+  std::lock_guard<std::mutex> lock(mutex_);
+  for (dqc_rows* cursor : open_cursors_) cursor->BufferRest();
+}
+
+}  // namespace dqc::capi

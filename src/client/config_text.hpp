@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: MIT */
+// Text forms of configuration values, and the small text helpers of its error messages. Parsing
+// does not depend on the locale.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+#include "base/result.hpp"
+#include "client/config.hpp"
+
+namespace dqc::client {
+
+// "250ms", "64KiB", "true", "sqlite" … -> the key's unit (us, bytes, count, 0/1, index), range
+// checked. Not for kText.
+Result<int64_t> ParseValue(const KeyInfo& key, std::string_view text);
+std::string FormatValue(const KeyInfo& key, int64_t value);  // ParseValue() takes it back
+
+Status CheckRange(const KeyInfo& key, int64_t value);
+std::string RangeText(const KeyInfo& key);  // "1ms to 24h", "raw, sqlite or go"
+
+Status UnknownKey(std::string_view name);  // with the nearest name, if one is near
+
+// `text` in double quotes, fit for one line of an error message: plain ASCII, the rest escaped, cut
+// after 64 bytes.
+std::string Quoted(std::string_view text);
+
+Status ConfigError(std::string_view message);  // Code::kConfig, Phase::kConfig
+
+}  // namespace dqc::client

@@ -1,0 +1,112 @@
+/* SPDX-License-Identifier: MIT */
+#include "net/event_queue.hpp"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <chrono>
+
+namespace dqc::net {
+
+EventQueue::~EventQueue() {
+  Abandon();
+  for (const int fd : fds_) {
+    if (fd >= 0) close(fd);
+  }
+}
+
+void EventQueue::Push(Deliverable* item) noexcept {
+  Notify notify = nullptr;
+  void* data = nullptr;
+  {
+    std::unique_lock<std::mutex> lock(mutex_);
+    if (abandoned_) {
+      lock.unlock();
+      return item->Discard();
+    }
+    const bool was_empty = items_.empty();
+    items_.PushBack(item);
+    size_.store(items_.size(), std::memory_order_release);
+    if (waiters_ > 0) available_.notify_one();
+    if (was_empty) {
+      if (fds_[1] >= 0) Raise();
+      notify = notify_;
+      data = notify_data_;
+    }
+  }
+  if (notify != nullptr) notify(data);
+}
+
+Deliverable* EventQueue::Pop() noexcept {
+  if (empty()) return nullptr;
+  std::lock_guard<std::mutex> lock(mutex_);
+  Deliverable* item = items_.PopFront();
+  size_.store(items_.size(), std::memory_order_release);
+  if (items_.empty() && fds_[0] >= 0) Lower();
+  return item;
+}
+
+bool EventQueue::empty() const { return size_.load(std::memory_order_acquire) == 0; }
+
+bool EventQueue::Wait(int64_t timeout_us) {
+  std::unique_lock<std::mutex> lock(mutex_);
+  const auto ready = [&] { return !items_.empty(); };
+  ++waiters_;
+  bool found = true;
+  if (timeout_us < 0) {
+    available_.wait(lock, ready);
+  } else {
+    found = available_.wait_for(lock, std::chrono::microseconds(timeout_us), ready);
+  }
+  --waiters_;
+  return found;
+}
+
+int EventQueue::Descriptor() {
+  std::lock_guard<std::mutex> lock(mutex_);
+  if (fds_[0] < 0) {
+    if (pipe2(fds_, O_CLOEXEC | O_NONBLOCK) != 0) return -1;
+    if (!items_.empty()) Raise();
+  }
+  return fds_[0];
+}
+
+void EventQueue::SetNotify(Notify notify, void* user_data) {
+  bool now = false;
+  {
+    std::lock_guard<std::mutex> lock(mutex_);
+    notify_ = notify;
+    notify_data_ = user_data;
+    now = notify != nullptr && !items_.empty();
+  }
+  if (now) notify(user_data);
+}
+
+void EventQueue::Revive() {
+  std::lock_guard<std::mutex> lock(mutex_);
+  abandoned_ = false;
+}
+
+void EventQueue::Abandon() noexcept {
+  {
+    std::lock_guard<std::mutex> lock(mutex_);
+    abandoned_ = true;
+  }
+  while (Deliverable* item = Pop()) item->Discard();
+}
+
+// One byte in the pipe while the queue is not empty. Called with the lock held.
+void EventQueue::Raise() {
+  const char byte = 1;
+  while (write(fds_[1], &byte, 1) < 0 && errno == EINTR) {
+  }
+}
+
+void EventQueue::Lower() {
+  char byte = 0;
+  while (read(fds_[0], &byte, 1) < 0 && errno == EINTR) {
+  }
+}
+
+}  // namespace dqc::net

@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+
+#include <condition_variable>
+#include <cstdint>
+#include <mutex>
+
+#include "base/deliverable.hpp"
+#include "base/intrusive.hpp"
+#include "base/status.hpp"
+
+namespace dqc::net {
+
+// Events on their way to the application, first in first out. Pushing never fails and never allocates.
+class EventQueue : public RefCounted<EventQueue> {
+ public:
+  using Notify = void (*)(void* user_data);
+
+  EventQueue() = default;
+
+  void Push(Deliverable* item) noexcept;
+  Deliverable* Pop() noexcept;  // null if empty
+  bool empty() const;
+  // Waits for an item; negative: for ever. True if there is one.
+  bool Wait(int64_t timeout_us);
+  // A descriptor that is readable while the queue is not empty; made at the first call, -1 if the system has none.
+  int Descriptor();
+  void SetNotify(Notify notify, void* user_data);
+  // Nobody takes events any more: those that wait and those that will come are discarded.
+  void Abandon() noexcept;
+
+ protected:
+  friend class RefCounted<EventQueue>;
+  virtual ~EventQueue();
+  virtual void Dispose() { delete this; }
+
+ protected:
+  void Revive();  // takes events again
+
+ private:
+  void Raise();
+  void Lower();
+
+  mutable std::mutex mutex_;
+  std::condition_variable available_;
+  IntrusiveFifo<Deliverable, &Deliverable::deliver_next> items_;  // guarded by mutex_
+  std::atomic<size_t> size_{0};  // of items_, readable without the lock
+  bool abandoned_ = false;       // guarded by mutex_
+  int waiters_ = 0;              // guarded by mutex_
+  int fds_[2] = {-1, -1};        // guarded by mutex_: read end, write end
+  Notify notify_ = nullptr;      // guarded by mutex_
+  void* notify_data_ = nullptr;
+};
+
+}  // namespace dqc::net

@@ -1,0 +1,300 @@
+/* SPDX-License-Identifier: MIT */
+#include "net/loop.hpp"
+
+#include <pthread.h>
+#include <signal.h>
+
+#include <algorithm>
+#include <string>
+#include <system_error>
+
+#include "net/connection.hpp"
+
+namespace dqc::net {
+
+namespace {
+
+Status UvError(const char* what, int code) {
+  return Status::Make(Code::kInternal, std::string(what) + ": " + uv_strerror(code));
+}
+
+// All signals stay with the application's threads.
+class BlockSignals {
+ public:
+  BlockSignals() {
+    sigset_t all;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &saved_);
+  }
+  ~BlockSignals() { pthread_sigmask(SIG_SETMASK, &saved_, nullptr); }
+
+ private:
+  sigset_t saved_;
+};
+
+}  // namespace
+
+session::Time Loop::Now() { return uv_hrtime() / 1000; }
+
+Loop::Loop(LoopMode mode) : mode_(mode) {}
+
+Loop::~Loop() = default;
+
+void Loop::Dispose() { delete this; }
+
+Result<IntrusivePtr<Loop>> Loop::Make(LoopMode mode, uv_loop_t* attach_to) {
+  auto loop = IntrusivePtr<Loop>::Adopt(new Loop(mode));
+  loop->ready_ = IntrusivePtr<EventQueue>::Adopt(new EventQueue());
+  DQC_TRY(loop->Init(attach_to));
+  loop->Retain();  // held by the users together, given back by WindUp
+  if (mode == LoopMode::kThreaded) {
+    BlockSignals blocked;
+    try {
+      std::thread([raw = loop.get()] { raw->ThreadMain(); }).detach();
+    } catch (const std::system_error& e) {
+      loop->CloseHandles();
+      loop->Release();
+      return Status::Make(Code::kInternal, std::string("no thread for the loop: ") + e.what());
+    }
+  }
+  return loop;
+}
+
+Status Loop::Init(uv_loop_t* attach_to) {
+  uv_ = attach_to;
+  if (uv_ == nullptr) {
+    if (const int rc = uv_loop_init(&own_); rc != 0) {
+      return rc == UV_ENOMEM ? Status::OutOfMemory() : UvError("uv_loop_init", rc);
+    }
+    uv_ = &own_;
+  }
+  const int rc = uv_async_init(uv_, &wake_, [](uv_async_t* handle) {
+    auto* self = static_cast<Loop*>(handle->data);
+    const auto held = IntrusivePtr<Loop>::Share(self);
+    self->RunCommands();
+    self->AfterCallback();
+    if (self->mode_ == LoopMode::kAttached && self->orphaned_) self->WindUp();
+  });
+  if (rc != 0) {
+    if (uv_ == &own_) uv_loop_close(&own_);
+    return rc == UV_ENOMEM ? Status::OutOfMemory() : UvError("uv_async_init", rc);
+  }
+  wake_.data = this;
+  uv_prepare_init(uv_, &prepare_);
+  prepare_.data = this;
+  uv_prepare_start(&prepare_,
+                   [](uv_prepare_t* handle) { static_cast<Loop*>(handle->data)->FlushDirty(); });
+  uv_unref(reinterpret_cast<uv_handle_t*>(&prepare_));
+  if (mode_ != LoopMode::kThreaded) uv_unref(reinterpret_cast<uv_handle_t*>(&wake_));
+  open_handles_ = 2;
+  several_cpus_ = std::thread::hardware_concurrency() > 1;
+  owner_ = std::this_thread::get_id();
+  return {};
+}
+
+void Loop::Post(Command* command) noexcept {
+  {
+    std::lock_guard<std::mutex> lock(mutex_);
+    commands_.PushBack(command);
+  }
+  if (!has_commands_.exchange(true)) uv_async_send(&wake_);
+}
+
+void Loop::Wake() noexcept { uv_async_send(&wake_); }
+
+void Loop::RunCommands() noexcept {
+  if (!has_commands_.exchange(false)) return;
+  IntrusiveFifo<Command> commands;
+  {
+    std::lock_guard<std::mutex> lock(mutex_);
+    commands = commands_.Take();
+  }
+  while (Command* command = commands.PopFront()) command->run(command);
+}
+
+void Loop::MarkDirty(Connection* connection) {
+  if (connection->dirty) return;
+  connection->dirty = true;
+  connection->Retain();
+  connection->next = std::exchange(dirty_, connection);
+}
+
+void Loop::FlushDirty() noexcept {
+  Connection* connection = std::exchange(dirty_, nullptr);
+  while (connection != nullptr) {
+    Connection* next = std::exchange(connection->next, nullptr);
+    connection->dirty = false;
+    connection->Flush();
+    connection->Release();
+    connection = next;
+  }
+}
+
+void Loop::Deliver() {
+  const bool before = std::exchange(inside_, true);
+  while (Deliverable* item = ready_->Pop()) item->Deliver();
+  inside_ = before;
+}
+
+void Loop::AfterCallback() noexcept {
+  ++progress_;
+  if (mode_ != LoopMode::kAttached || inside_) return;
+  Deliver();
+  uv_unref(reinterpret_cast<uv_handle_t*>(&wake_));
+}
+
+// An attached loop learns of an event that a call of the application made ready: uv_run() must not end before it.
+void Loop::EventReadyOutside() {
+  if (mode_ != LoopMode::kAttached || inside_ || ready_->empty()) return;
+  uv_ref(reinterpret_cast<uv_handle_t*>(&wake_));
+  uv_async_send(&wake_);
+}
+
+void Loop::SawReplyAfter(session::Time waited) {
+  const auto us = static_cast<int64_t>(std::min<session::Time>(waited, 1'000'000));
+  typical_wait_us_ += (us - typical_wait_us_) / 8;
+}
+
+bool Loop::ShouldPoll() const {
+  return poll_us_ > 0 && several_cpus_ && operations_.load(std::memory_order_relaxed) > 0 &&
+         typical_wait_us_ <= poll_us_;
+}
+
+// One turn. Sleeping and waking costs more than a short look at the socket (design 5), so where replies come within
+// the polling window, look first; never longer than twice what was seen.
+void Loop::Turn(bool wait) {
+  RunCommands();
+  FlushDirty();
+  if (!ready_->empty()) wait = false;
+  const uint64_t before = progress_;
+  interest_changed_ = false;
+  if (wait && ShouldPoll()) {
+    const session::Time start = Now();
+    const auto budget = static_cast<session::Time>(std::min(poll_us_, 2 * typical_wait_us_ + 10));
+    do {
+      uv_run(uv_, UV_RUN_NOWAIT);
+    } while (progress_ == before && Now() - start < budget);
+    if (progress_ != before) wait = false;
+    if (!wait) return;
+  }
+  uv_run(uv_, wait ? UV_RUN_ONCE : UV_RUN_NOWAIT);
+}
+
+Status Loop::Run(RunMode mode) {
+  if (mode_ != LoopMode::kDriven)
+    return Status::Make(Code::kMisuse, "only a driven loop can be run");
+  if (inside_) return Status::Make(Code::kMisuse, "the loop is running: a callback cannot run it");
+  const auto held = IntrusivePtr<Loop>::Share(this);
+  inside_ = true;
+  do {
+    const bool nothing = operations_ == 0 && ready_->empty() && connections_ == 0;
+    Turn(mode != RunMode::kNoWait && !nothing && (mode == RunMode::kOnce || operations_ > 0));
+    Deliver();
+  } while (mode == RunMode::kUntilIdle && (operations_ > 0 || !ready_->empty()) && !orphaned_);
+  inside_ = false;
+  if (orphaned_) WindUp();
+  return {};
+}
+
+Status Loop::RunUntilReady(const EventQueue& queue) {
+  if (inside_)
+    return Status::Make(Code::kMisuse, "a blocking call inside a callback would never return");
+  const auto held = IntrusivePtr<Loop>::Share(this);
+  inside_ = true;
+  while (queue.empty()) {
+    Turn(true);
+    if (!ready_->empty()) Deliver();
+  }
+  inside_ = false;
+  if (orphaned_) WindUp();
+  return {};
+}
+
+int Loop::Descriptor() const { return mode_ == LoopMode::kDriven ? uv_backend_fd(uv_) : -1; }
+
+int Loop::TimeoutMs() const {
+  if (mode_ != LoopMode::kDriven) return -1;
+  if (!ready_->empty() || has_commands_ || dirty_ != nullptr || interest_changed_) return 0;
+  if (uv_loop_alive(uv_) == 0) return -1;
+  uv_update_time(uv_);
+  return uv_backend_timeout(uv_);
+}
+
+void Loop::DropUser() noexcept {
+  if (users_.fetch_sub(1, std::memory_order_acq_rel) != 1) return;
+  const auto held = IntrusivePtr<Loop>::Share(this);
+  orphaned_ = true;
+  if (mode_ == LoopMode::kThreaded ||
+      (mode_ == LoopMode::kAttached && owner_ != std::this_thread::get_id())) {
+    return Wake();
+  }
+  if (!inside_) WindUp();
+}
+
+// Nobody can reach the loop any more: deliver what is left, let connections finish what they owe the server, close.
+void Loop::WindUp() noexcept {
+  if (mode_ == LoopMode::kAttached) {
+    RunCommands();
+    Deliver();
+    if (connections_ == 0 && !closing_) CloseHandles();
+    return;
+  }
+  if (closing_) return;
+  inside_ = true;
+  for (int turn = 0; turn < 3; ++turn) {
+    Turn(false);
+    Deliver();
+  }
+  inside_ = false;
+  const auto finish = [](Loop* self) {
+    while (self->connections_ > 0) {
+      uv_run(self->uv_, UV_RUN_ONCE);
+      self->RunCommands();
+      while (Deliverable* item = self->ready_->Pop()) item->Discard();
+    }
+    self->CloseHandles();
+  };
+  if (connections_ == 0) return finish(this);
+  // A stream that must be drained, or a name that is still being resolved: elsewhere, for free must not block.
+  closing_ = true;
+  Retain();
+  try {
+    BlockSignals blocked;
+    std::thread([this, finish] {
+      finish(this);
+      Release();
+    }).detach();
+  } catch (const std::system_error&) {
+    finish(this);
+    Release();
+  }
+}
+
+void Loop::CloseHandles() {
+  closing_ = true;
+  const uv_close_cb closed = [](uv_handle_t* handle) {
+    auto* self = static_cast<Loop*>(handle->data);
+    if (--self->open_handles_ == 0 && self->mode_ == LoopMode::kAttached) self->Release();
+  };
+  uv_close(reinterpret_cast<uv_handle_t*>(&prepare_), closed);
+  uv_close(reinterpret_cast<uv_handle_t*>(&wake_), closed);
+  if (mode_ == LoopMode::kAttached) return;
+  while (uv_run(uv_, UV_RUN_DEFAULT) != 0 || open_handles_ > 0) {
+  }
+  uv_loop_close(uv_);
+  Release();
+}
+
+void Loop::ThreadMain() {
+#ifdef __linux__
+  pthread_setname_np(pthread_self(), "dqclient");
+#endif
+  const auto held = IntrusivePtr<Loop>::Share(this);
+  while (!orphaned_ || connections_ > 0 || has_commands_) {
+    uv_run(uv_, UV_RUN_ONCE);
+    RunCommands();
+  }
+  CloseHandles();
+}
+
+}  // namespace dqc::net

@@ -1,0 +1,109 @@
+/* SPDX-License-Identifier: MIT */
+// The event loop in its three modes. Driven: the application calls Run. Attached: the application's own uv_loop_t.
+// Threaded: a thread of ours. Connections live on it; calls from elsewhere reach it as commands.
+#pragma once
+
+#include <uv.h>
+
+#include <atomic>
+#include <cstdint>
+#include <mutex>
+#include <thread>
+
+#include "base/intrusive.hpp"
+#include "base/result.hpp"
+#include "net/event_queue.hpp"
+#include "session/operation.hpp"
+
+namespace dqc::net {
+
+class Connection;
+
+// Work for the loop's thread. Embedded where posting must not fail; run() consumes it.
+struct Command {
+  Command* next = nullptr;
+  void (*run)(Command* self) noexcept = nullptr;
+};
+
+enum class LoopMode : uint8_t { kDriven, kThreaded, kAttached };
+enum class RunMode : uint8_t { kUntilIdle, kOnce, kNoWait };
+
+class Loop : public RefCounted<Loop> {
+ public:
+  static Result<IntrusivePtr<Loop>> Make(LoopMode mode, uv_loop_t* attach_to);
+
+  LoopMode mode() const { return mode_; }
+  uv_loop_t* uv() { return uv_; }
+  static session::Time Now();  // microseconds, monotonic
+
+  // --- any thread
+  void Post(Command* command) noexcept;
+  void Wake() noexcept;
+  // Handles through which the application can reach the loop. When the last goes, the loop winds up by itself.
+  void AddUser() { users_.fetch_add(1, std::memory_order_relaxed); }
+  void DropUser() noexcept;
+
+  // --- the thread that drives it
+  Status Run(RunMode mode);
+  // Runs until `queue` has an item (blocking calls). kMisuse inside a callback.
+  Status RunUntilReady(const EventQueue& queue);
+  int Descriptor() const;
+  int TimeoutMs() const;
+  bool inside() const { return inside_; }  // within Run, or within a callback of an attached loop
+
+  // --- inside the loop
+  EventQueue* ready() { return ready_.get(); }  // events of connections without a queue
+  void MarkDirty(Connection* connection);       // has bytes to send before the next wait
+  void AfterCallback() noexcept;                // end of a uv callback: attached loops deliver here
+  void EventReadyOutside();                     // end of a call that may have made an event ready
+  void InterestChanged() { interest_changed_ = true; }  // the descriptor's set is not up to date
+  void AddConnection() { ++connections_; }
+  void DropConnection() { --connections_; }
+  void OperationStarted() { operations_.fetch_add(1, std::memory_order_relaxed); }
+  void OperationDone() { operations_.fetch_sub(1, std::memory_order_relaxed); }
+  void SawReplyAfter(session::Time waited);  // feeds adaptive polling
+  void set_poll_us(int64_t poll_us) { poll_us_ = poll_us; }
+
+ private:
+  friend class RefCounted<Loop>;
+  explicit Loop(LoopMode mode);
+  ~Loop();
+  void Dispose();
+  Status Init(uv_loop_t* attach_to);
+  void RunCommands() noexcept;
+  void FlushDirty() noexcept;
+  void Deliver();
+  void Turn(bool wait);
+  bool ShouldPoll() const;
+  void ThreadMain();
+  void WindUp() noexcept;
+  void CloseHandles();
+
+  const LoopMode mode_;
+  uv_loop_t own_;
+  uv_loop_t* uv_ = nullptr;
+  uv_async_t wake_;
+  uv_prepare_t prepare_;
+  int open_handles_ = 0;
+  IntrusivePtr<EventQueue> ready_;
+  Connection* dirty_ = nullptr;         // list of those with bytes to send; holds references
+  int connections_ = 0;                 // with a socket or a timer; loop's thread
+  std::atomic<int64_t> operations_{0};  // accepted and not yet completed
+  std::atomic<int> users_{1};
+  std::atomic<bool> orphaned_{false};
+  bool inside_ = false;
+  bool closing_ = false;
+  bool interest_changed_ = false;
+  uint64_t progress_ = 0;  // callbacks of ours that have run
+  std::thread::id owner_;  // attached: the thread that called attach
+
+  std::mutex mutex_;
+  IntrusiveFifo<Command> commands_;  // guarded by mutex_
+  std::atomic<bool> has_commands_{false};
+
+  int64_t poll_us_ = 100;
+  int64_t typical_wait_us_ = 0;  // moving average of the time to a reply
+  bool several_cpus_ = false;
+};
+
+}  // namespace dqc::net

@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: MIT */
+#include "session/operation.hpp"
+
+namespace dqc::session {
+
+namespace {
+
+constexpr size_t kFrameBytesKept = 64 * 1024;
+
+}  // namespace
+
+void Batch::Deliver() noexcept {
+  Operation* receiver = std::exchange(op, nullptr);
+  receiver->DeliverRows(IntrusivePtr<Batch>::Adopt(this));
+}
+
+void Batch::Discard() noexcept {
+  if (op != nullptr) op->RowsDiscarded(wire_bytes);
+  Release();
+}
+
+void Operation::ResetOperation() {
+  wire::Bytes frame = std::move(main.frame);
+  if (frame.capacity() > kFrameBytesKept) frame = {};
+  frame.clear();
+  main = Request();
+  main.frame = std::move(frame);
+  main.embedded = true;
+
+  next = nullptr;
+  id = 0;
+  kind = OpKind::kStatement;
+  deadline = kNever;
+  sql.clear();
+  statement = {};
+  param_count = 0;
+  statement_count = 1;
+  discard_rows = false;
+  servers_with_roles = true;
+  prepared = nullptr;
+  unconsumed_bytes = 0;
+  paused = no_backpressure = stalled = false;
+  status = Status();
+  last_insert_id = 0;
+  rows_affected = 0;
+  has_rows_affected = has_last_insert_id = false;
+  statements_done = 0;
+  stmt_id = 0;
+  stmt_params = 0;
+  completed = abandoned = effect_done = any_batch = false;
+  rows_seen = frames_seen = bytes_seen = 0;
+  saved = Status();
+  own_transaction = script_as_exec = script_whole_rest = false;
+  script_offset = script_next = 0;
+  script_statement = {};
+  header = nullptr;
+}
+
+}  // namespace dqc::session

@@ -1,0 +1,139 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <string>
+
+#include "base/intrusive.hpp"
+#include "base/status.hpp"
+#include "session/batch.hpp"
+#include "session/sql.hpp"
+#include "wire/protocol.hpp"
+#include "wire/writer.hpp"
+
+namespace dqc::session {
+
+using Time = uint64_t;  // microseconds of a monotonic clock
+inline constexpr Time kNever = UINT64_MAX;
+
+class Operation;
+
+// Part of an operation that is one frame on the wire, in the order of sending.
+enum class Step : uint8_t {
+  kProbeExec,
+  kProbePrepare,
+  kClient,
+  kOpen,
+  kMain,   // the operation's own request
+  kBegin,  // of a transaction of ours around it
+  kCommit,
+  kRollback,
+  kPrepare,  // of a script's statement
+  kFinalize,
+  kSentinel,  // its reply ahead of a stream's end proves that the stream died
+};
+
+struct Request {
+  Request* next = nullptr;  // list of requests outstanding, or spare
+  Operation* op = nullptr;  // holds a reference; null for the session's own
+  wire::Bytes frame;
+  size_t sent = 0;  // bytes handed to the transport
+  Step step = Step::kMain;
+  wire::RequestType type = wire::RequestType::kLeader;
+  wire::ResponseType reply = wire::ResponseType::kEmpty;
+  bool effect = false;    // may change the database or the cluster once it is sent
+  bool embedded = false;  // lives in its Operation
+
+  bool sent_whole() const { return sent == frame.size() && !frame.empty(); }
+};
+
+enum class OpKind : uint8_t { kConnect, kClose, kStatement, kScript, kPrepare, kFinalize, kAdmin };
+
+// A statement prepared on the server. Touched by the session's thread only, but for the immutable fields.
+struct PreparedStatement {
+  uint32_t id = 0;
+  uint64_t params = 0;
+  sql::Statement text;                // what the scanner says of it
+  IntrusivePtr<ResultHeader> header;  // of its last execution: spares parsing the names again
+};
+
+// What the application asked for. The submitter holds one reference, each request on the wire another; the terminal
+// event travels with a reference of its own.
+class Operation : public RefCounted<Operation>, public Deliverable {
+ public:
+  Operation* next = nullptr;  // the session's waiting list
+  uint64_t id = 0;
+  OpKind kind = OpKind::kStatement;
+  Time deadline = kNever;
+
+  // Set by the submitter.
+  Request main;
+  std::string sql;           // scripts: the text
+  sql::Statement statement;  // of a kStatement or kPrepare
+  uint64_t param_count = 0;
+  uint32_t statement_count = 1;  // in the text; more than one only for exec without parameters
+  bool discard_rows = false;
+  bool servers_with_roles = true;
+  PreparedStatement* prepared = nullptr;  // of a prepared execution; the submitter keeps it alive
+
+  // Flow of rows: written on both sides.
+  std::atomic<uint64_t> unconsumed_bytes{0};
+  std::atomic<bool> paused{false};           // by the application
+  std::atomic<bool> no_backpressure{false};  // the rest is being buffered for a cursor
+  std::atomic<bool> stalled{false};  // the session stopped reading for it: tell it of consumption
+
+  // Results, valid in the terminal event.
+  Status status;
+  int64_t last_insert_id = 0;
+  uint64_t rows_affected = 0;
+  bool has_rows_affected = false;
+  bool has_last_insert_id = false;
+  uint32_t statements_done = 0;
+  uint32_t stmt_id = 0;  // kPrepare
+  uint64_t stmt_params = 0;
+
+  // The session's own.
+  bool completed = false;    // the terminal event is out; what still arrives is thrown away
+  bool abandoned = false;    // completed while requests of it were outstanding
+  bool effect_done = false;  // an earlier step may have changed something already
+  bool any_batch = false;
+  uint64_t rows_seen = 0, frames_seen = 0, bytes_seen = 0;
+  Status saved;  // multi-step: the failure to report after cleaning up
+  bool own_transaction = false;
+  bool script_as_exec = false;     // the server refused this statement by QUERY
+  bool script_whole_rest = false;  // the statement did not end where the scanner thought
+  size_t script_offset = 0;        // of the statement that runs
+  size_t script_next = 0;          // behind it
+  PreparedStatement script_statement;
+  IntrusivePtr<ResultHeader> header;  // of the result that arrives
+
+  // Rows and the terminal event reach the application; called where events are delivered.
+  virtual void DeliverRows(IntrusivePtr<Batch> batch) noexcept = 0;
+  virtual void DeliverDone() noexcept = 0;
+  virtual void RowsDiscarded(uint64_t wire_bytes) noexcept = 0;  // nobody will take them
+  void Deliver() noexcept final {
+    DeliverDone();
+    Release();
+  }
+  void Discard() noexcept final { Release(); }
+  virtual void Dispose() { delete this; }  // back to a pool, where there is one
+
+ protected:
+  friend class RefCounted<Operation>;
+  Operation() = default;
+  virtual ~Operation() = default;
+  void ResetOperation();  // as new, memory kept
+};
+
+// Where a session's events go: they must be queued, never acted upon at once. All noexcept, none may allocate.
+class Sink {
+ public:
+  virtual void OnRows(IntrusivePtr<Batch> batch) noexcept = 0;   // batch->op tells whose
+  virtual void OnDone(IntrusivePtr<Operation> op) noexcept = 0;  // exactly once per operation
+
+ protected:
+  ~Sink() = default;
+};
+
+}  // namespace dqc::session

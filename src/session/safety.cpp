@@ -1,0 +1,152 @@
+/* SPDX-License-Identifier: MIT */
+#include "session/safety.hpp"
+
+#include <array>
+#include <string>
+
+namespace dqc::session {
+
+namespace {
+
+struct Rule {
+  Feature feature;
+  Way unknown, a, b, c, d;
+  const char* what;  // completes "<what> is refused: …"
+  const char* why;
+  const char* way_round;
+};
+
+using enum Way;
+
+constexpr std::array<Rule, kFeatureCount> kRules = {{
+    {Feature::kParamsV1, kSend, kRefuse, kSend, kSend, kSend,
+     "a statement with more than 255 parameters", "this server would run it with NULLs",
+     "split it into statements with at most 255 parameters each"},
+    {Feature::kReturning, kSend, kOwnTransaction, kOwnTransaction, kRefuse, kByQuery, "RETURNING",
+     "this server would apply the change without replicating it and then abort",
+     "run the statement without RETURNING, then SELECT what it changed in the same transaction"},
+    {Feature::kScriptTail, kSplitLocally, kSplitLocally, kSplitLocally, kSend, kSend, "", "", ""},
+    {Feature::kQueryWithoutRows, kSend, kFallBackToExec, kFallBackToExec, kFallBackToExec, kSend,
+     "", "", ""},
+    {Feature::kStreamSentinel, kNeeded, kNotNeeded, kNeeded, kNeeded, kNotNeeded, "", "", ""},
+    {Feature::kDrainBeforeClose, kNotNeeded, kNotNeeded, kNotNeeded, kNotNeeded, kNeeded, "", "",
+     ""},
+    {Feature::kVacuum, kSend, kSend, kRefuse, kRefuse, kSend, "VACUUM", "this server cannot run it",
+     "upgrade to dqlite 1.18.2 or later, or rebuild the database from a dump"},
+    {Feature::kAttach, kRefuse, kRefuse, kRefuse, kRefuse, kRefuse, "ATTACH or DETACH",
+     "a dqlite session has one database; what an attached one holds is not replicated",
+     "open a second connection for the other database"},
+    {Feature::kPragmaFormat, kRefuse, kRefuse, kRefuse, kRefuse, kRefuse, "setting this PRAGMA",
+     "the server fixes the database format, and some releases abort when it is set",
+     "leave it as it is"},
+    {Feature::kPragmaCheckpoint, kSend, kRefuse, kRefuse, kRefuse, kRefuse, "PRAGMA wal_checkpoint",
+     "check-pointing is the server's own business", "leave it to the server"},
+    {Feature::kDeleteDatabase, kSend, kRefuse, kRefuse, kRefuse, kByExec, "PRAGMA delete_database",
+     "this server does not know it", "drop the tables, or upgrade to dqlite 1.18.3 or later"},
+}};
+
+constexpr bool RulesInOrder() {
+  for (size_t i = 0; i < kRules.size(); ++i) {
+    if (kRules[i].feature != static_cast<Feature>(i)) return false;
+  }
+  return true;
+}
+static_assert(RulesInOrder());
+
+}  // namespace
+
+char EraLetter(Era era) {
+  return era == Era::kUnknown ? '\0' : static_cast<char>('A' + static_cast<int>(era) - 1);
+}
+
+const char* EraReleases(Era era) {
+  switch (era) {
+    case Era::kA:
+      return "dqlite up to 1.11.1";
+    case Era::kB:
+      return "dqlite 1.12 to 1.14";
+    case Era::kC:
+      return "dqlite 1.15 to 1.18.1";
+    case Era::kD:
+      return "dqlite 1.18.2 or later";
+    case Era::kUnknown:
+      break;
+  }
+  return "dqlite of unknown version";
+}
+
+Era EraOfProbes(uint64_t exec_code, uint64_t prepare_code) {
+  if ((exec_code == 12 || exec_code == 10250) && prepare_code == 12) return Era::kA;
+  if (exec_code == 1005 && prepare_code == 1005) return Era::kB;
+  if (exec_code == 1005 && prepare_code == 1) return Era::kC;
+  if (exec_code == 1 && prepare_code == 1) return Era::kD;
+  return Era::kUnknown;
+}
+
+Way WayOf(Feature feature, Era era) {
+  const Rule& rule = kRules[static_cast<size_t>(feature)];
+  switch (era) {
+    case Era::kA:
+      return rule.a;
+    case Era::kB:
+      return rule.b;
+    case Era::kC:
+      return rule.c;
+    case Era::kD:
+      return rule.d;
+    case Era::kUnknown:
+      break;
+  }
+  return rule.unknown;
+}
+
+Status Refusal(Feature feature, Era era) {
+  const Rule& rule = kRules[static_cast<size_t>(feature)];
+  std::string message = rule.what;
+  message += " is refused on this server";
+  if (era != Era::kUnknown) {
+    message += " (era ";
+    message += EraLetter(era);
+    message += ", ";
+    message += EraReleases(era);
+    message += ")";
+  }
+  message += ": ";
+  message += rule.why;
+  message += "; instead, ";
+  message += rule.way_round;
+  return Status::Make(Code::kUnsupported, message).With(Phase::kRequest);
+}
+
+Needs NeedsOf(const sql::Statement& statement, uint64_t param_count) {
+  Needs needs;
+  if (param_count > 255) needs.Add(Feature::kParamsV1);
+  if (statement.returning) {
+    needs.Add(Feature::kReturning);
+    return needs;
+  }
+  switch (statement.kind) {
+    case sql::Kind::kVacuum:
+      needs.Add(Feature::kVacuum);
+      break;
+    case sql::Kind::kAttach:
+      needs.Add(Feature::kAttach);
+      break;
+    case sql::Kind::kExplain:  // some PRAGMAs act when they are prepared
+    case sql::Kind::kPragma: {
+      const auto is = [&](std::string_view name) {
+        return sql::EqualsIgnoreCase(statement.pragma_name, name);
+      };
+      if (statement.pragma_sets && (is("journal_mode") || is("page_size")))
+        needs.Add(Feature::kPragmaFormat);
+      if (is("wal_checkpoint")) needs.Add(Feature::kPragmaCheckpoint);
+      if (is("delete_database")) needs.Add(Feature::kDeleteDatabase);
+      break;
+    }
+    default:
+      break;
+  }
+  return needs;
+}
+
+}  // namespace dqc::session

@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: MIT */
+// Servers differ, and some can be hurt by a legal-looking request. One table says per feature and era how it is sent,
+// or that it is refused; nothing else in the client decides this (sections 0.2, 7, 15).
+#pragma once
+
+#include <cstdint>
+#include <string_view>
+
+#include "base/status.hpp"
+#include "session/sql.hpp"
+
+namespace dqc::session {
+
+enum class Era : uint8_t { kUnknown, kA, kB, kC, kD };
+
+char EraLetter(Era era);           // 'A' … 'D', or 0
+const char* EraReleases(Era era);  // "dqlite up to 1.11.1" …
+
+// From the FAILURE codes of the two probes (section 0.3); kUnknown if no release answers so.
+Era EraOfProbes(uint64_t exec_code, uint64_t prepare_code);
+
+enum class Feature : uint8_t {
+  kParamsV1,          // more than 255 parameters
+  kReturning,         // INSERT, UPDATE, DELETE … RETURNING
+  kScriptTail,        // scripts by PREPARE with tail offset
+  kQueryWithoutRows,  // a statement that turns out to have no columns, sent by QUERY
+  kStreamSentinel,    // a row stream can stop without a word
+  kDrainBeforeClose,  // a stream dropped half-way leaks on the server
+  kVacuum,
+  kAttach,
+  kPragmaFormat,      // PRAGMA journal_mode = …, page_size = …
+  kPragmaCheckpoint,  // PRAGMA wal_checkpoint: the server's own business
+  kDeleteDatabase,    // PRAGMA delete_database
+};
+inline constexpr size_t kFeatureCount = 11;
+
+enum class Way : uint8_t {
+  kSend,            // as it is
+  kRefuse,          // never: it harms the server, or loses data
+  kByQuery,         // by QUERY, also from exec
+  kByExec,          // by EXEC, also from query
+  kOwnTransaction,  // by QUERY between our own BEGIN IMMEDIATE and COMMIT, unless a transaction is open
+  kSplitLocally,    // statement ends found by our scanner
+  kFallBackToExec,  // the server refuses without executing; then by EXEC
+  kNeeded,
+  kNotNeeded,
+};
+
+// kUnknown gives the most careful way of all eras for kStreamSentinel, kRefuse-free features give kSend.
+Way WayOf(Feature feature, Era era);
+
+// The error for Way::kRefuse: names the statement's kind, the era and the way round.
+Status Refusal(Feature feature, Era era);
+
+// The features of a statement that must be looked up before it is sent; kFeatureCount-terminated list, at most 2.
+struct Needs {
+  Feature features[2] = {};
+  uint8_t count = 0;
+  void Add(Feature f) { features[count++] = f; }
+};
+Needs NeedsOf(const sql::Statement& statement, uint64_t param_count);
+
+}  // namespace dqc::session

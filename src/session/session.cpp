@@ -1,0 +1,327 @@
+/* SPDX-License-Identifier: MIT */
+#include "session/session.hpp"
+
+#include <algorithm>
+#include <new>
+
+namespace dqc::session {
+
+namespace {
+
+// Requests of `op` in the list that may have had an effect: known to the server, or about to be.
+bool EffectOnTheWire(const IntrusiveFifo<Request>& outstanding, const Operation* op,
+                     bool connection_dead) {
+  for (const Request* r = outstanding.front(); r != nullptr; r = r->next) {
+    if (r->op == op && r->effect && (connection_dead ? r->sent_whole() : r->sent > 0)) return true;
+  }
+  return false;
+}
+
+}  // namespace
+
+Session::Session(SessionOptions options, Sink* sink) : options_(std::move(options)), sink_(sink) {}
+
+Session::~Session() {
+  Fail(Status::Make(Code::kClosed, "the connection was freed").With(Phase::kClose));
+  while (spare_ != nullptr) {
+    Request* next = spare_->next;
+    delete spare_;
+    spare_ = next;
+  }
+}
+
+void Session::Connect(IntrusivePtr<Operation> op, Time) {
+  state_ = State::kConnecting;
+  if (!op) return;
+  deadline_hint_ = std::min(deadline_hint_, op->deadline);
+  connect_op_ = op.Detach();
+}
+
+void Session::TransportReady(Time now) {
+  if (state_ != State::kConnecting) return;
+  state_ = State::kHandshake;
+  AppendHandshake();
+  Pump(now);
+}
+
+Status Session::Refuse() const {
+  if (state_ == State::kNew) {
+    return Status::Make(Code::kMisuse,
+                        "the connection is not connected: call a connect function first");
+  }
+  if (!lost_.ok() && lost_.code() != Code::kClosed) {
+    return Status::Make(Code::kClosed, "the connection to " + options_.node +
+                                           " was lost earlier: " + lost_.info()->message);
+  }
+  return Status::Make(Code::kClosed, "the connection to " + options_.node + " is closed");
+}
+
+Status Session::Submit(IntrusivePtr<Operation> op, Time now) {
+  const bool open =
+      state_ == State::kConnecting || state_ == State::kHandshake || state_ == State::kReady;
+  if (!open || !lost_.ok()) return Refuse();
+  if (options_.database.empty() && op->kind != OpKind::kAdmin) {
+    return Status::Make(
+        Code::kMisuse,
+        "the connection has no database (option \"database\" is empty): no SQL on it");
+  }
+  if (pending_.size() >= options_.queue_max) {
+    return Status::Make(Code::kLimit,
+                        "already " + std::to_string(pending_.size()) +
+                            " operations wait on this connection (option \"queue_max\")");
+  }
+  deadline_hint_ = std::min(deadline_hint_, op->deadline);
+  pending_.PushBack(op.Detach());
+  try {
+    Pump(now);
+  } catch (const std::bad_alloc&) {  // accepted: the failure reaches it as an event
+    Fail(Status::OutOfMemory());
+  }
+  return {};
+}
+
+void Session::Complete(Operation* op, Status status) noexcept {
+  if (op->completed) return;
+  op->completed = true;
+  if (building_ && building_->op == op) FlushBatch();
+  op->status = std::move(status);
+  sink_->OnDone(IntrusivePtr<Operation>::Share(op));
+}
+
+// Completes an operation whose requests may be on the wire; their replies are thrown away when they come.
+void Session::Abandon(Operation* op, const Status& status, Time now) {
+  const bool maybe = op->effect_done || EffectOnTheWire(outstanding_, op, false);
+  Complete(op, status.With(maybe ? Outcome::kMaybeExecuted : Outcome::kNotExecuted));
+  op->abandoned = true;
+  for (const Request* r = outstanding_.front(); r != nullptr; r = r->next) {
+    if (r->op == op) ++abandoned_requests_;
+  }
+  StartDraining(now);
+}
+
+void Session::StartDraining(Time now) {
+  if (drain_deadline_ != kNever) return;
+  const bool careful = WayOf(Feature::kDrainBeforeClose, era_) == Way::kNeeded;
+  const Time patience = careful ? options_.drain_us_era_d : options_.drain_us;
+  drain_deadline_ = patience >= kNever - now ? kNever - 1 : now + patience;
+  drained_bytes_ = 0;
+}
+
+// Takes back a request no byte of which has left. True if the operation is out of the list.
+bool Session::Unsend(Operation* op) {
+  Request* main = &op->main;
+  if (op == exclusive_ || main->op != op || main->sent > 0 || main->frame.empty()) return false;
+  if (send_next_ == main) send_next_ = main->next;
+  if (!outstanding_.Remove(main)) return false;
+  in_flight_bytes_ -= main->frame.size();
+  main->op = nullptr;
+  return true;
+}
+
+// Among those that have been started.
+Operation* Session::Find(uint64_t op_id) const {
+  if (exclusive_ != nullptr && exclusive_->id == op_id) return exclusive_;
+  for (Request* r = outstanding_.front(); r != nullptr; r = r->next) {
+    if (r->op != nullptr && r->op->id == op_id) return r->op;
+  }
+  return nullptr;
+}
+
+void Session::Pause(uint64_t op_id, bool pause, Time now) {
+  Operation* found = Find(op_id);
+  for (Operation* op = pending_.front(); op != nullptr && found == nullptr; op = op->next) {
+    if (op->id == op_id) found = op;
+  }
+  if (found == nullptr) return;
+  found->paused = pause;
+  if (!pause) Process(now);
+}
+
+void Session::Cancel(uint64_t op_id, Time now) {
+  const auto cancelled = [] {
+    return Status::Make(Code::kCancelled, "cancelled by the application");
+  };
+  for (Operation* op = pending_.front(); op != nullptr; op = op->next) {
+    if (op->id != op_id) continue;
+    pending_.Remove(op);
+    Complete(op, cancelled().With(Phase::kRequest));
+    op->Release();
+    return;
+  }
+  if (connect_op_ != nullptr && connect_op_->id == op_id)
+    return Fail(cancelled().With(Phase::kConnect));
+  Operation* found = Find(op_id);
+  if (found == nullptr || found->completed) return;
+  auto op = IntrusivePtr<Operation>::Share(found);
+  if (Unsend(found)) {
+    Complete(found, cancelled().With(Phase::kRequest));
+    found->Release();
+  } else {
+    Abandon(found, cancelled().With(Phase::kResult), now);
+  }
+  Process(now);  // a paused stream may flow again, to be thrown away
+}
+
+void Session::FailPending(const Status& status) noexcept {
+  while (Operation* op = pending_.PopFront()) {
+    Complete(op, status);
+    op->Release();
+  }
+}
+
+// The server dropped the session: what is in flight still gets its own answer, nothing new is accepted.
+void Session::Lose(const Status& status) {
+  if (lost_.ok()) lost_ = status;
+  FailPending(Status::Make(Code::kSessionLost, "the connection to " + options_.node +
+                                                   " lost its session: " + status.info()->message));
+}
+
+void Session::Fail(const Status& status) noexcept {
+  if (state_ == State::kClosed) return;
+  state_ = State::kClosed;
+  if (lost_.ok()) lost_ = status;
+  FlushBatch();
+  const auto finish = [&](Operation* op) {
+    const bool maybe = op->effect_done;
+    Complete(op, status.With(maybe ? Outcome::kMaybeExecuted : Outcome::kNotExecuted));
+  };
+  for (Request* r = outstanding_.front(); r != nullptr; r = r->next) {
+    if (r->op != nullptr && r->effect && r->sent_whole()) r->op->effect_done = true;
+  }
+  if (connect_op_ != nullptr) {
+    finish(connect_op_);
+    std::exchange(connect_op_, nullptr)->Release();
+  }
+  send_next_ = nullptr;
+  while (outstanding_.front() != nullptr) {
+    Request* r = outstanding_.front();
+    if (r->op != nullptr) finish(r->op);
+    Retire(r);
+  }
+  if (exclusive_ != nullptr) {
+    finish(exclusive_);
+    std::exchange(exclusive_, nullptr)->Release();
+  }
+  if (handling_) finish(handling_.get());
+  if (starting_) finish(starting_.get());
+  FailPending(status.With(Outcome::kNotExecuted));
+  if (close_op_ != nullptr) {
+    Complete(close_op_, Status());
+    std::exchange(close_op_, nullptr)->Release();
+  }
+  chunk_ = nullptr;
+  parsed_ = filled_ = 0;
+  deadline_hint_ = drain_deadline_ = kNever;
+}
+
+void Session::Close(IntrusivePtr<Operation> op, bool give_up, Time now) {
+  const Status closed =
+      Status::Make(Code::kClosed, "the connection is being closed").With(Phase::kClose);
+  if (state_ == State::kClosed || state_ == State::kNew) {
+    state_ = State::kClosed;
+    if (op) Complete(op.get(), Status());
+    return;
+  }
+  if (op && close_op_ != nullptr)
+    return Complete(op.get(), Status::Make(Code::kMisuse, "already being closed"));
+  if (op) close_op_ = op.Detach();
+  if (state_ == State::kConnecting || state_ == State::kHandshake) return Fail(closed);
+  state_ = State::kClosing;
+  FailPending(closed);
+  // Row streams end for the application now; a write in flight keeps its right to an answer while it drains.
+  for (Request* r = outstanding_.front(); r != nullptr; r = r->next) {
+    const bool end_now = give_up || r->reply == wire::ResponseType::kRows;
+    if (r->op != nullptr && !r->op->completed && end_now) Abandon(r->op, closed, now);
+  }
+  if (exclusive_ != nullptr && !exclusive_->completed) Abandon(exclusive_, closed, now);
+  StartDraining(now);
+  Process(now);
+  FinishIfDrained();
+}
+
+void Session::FinishIfDrained() {
+  if (!outstanding_.empty() || exclusive_ != nullptr) return;
+  if (state_ == State::kClosing) {
+    Fail(Status::Make(Code::kClosed, "the connection was closed").With(Phase::kClose));
+  } else if (!lost_.ok() && state_ != State::kClosed) {
+    Fail(lost_);
+  }
+}
+
+Time Session::next_deadline() const {
+  if (state_ == State::kClosed || state_ == State::kNew) return kNever;
+  return std::min(deadline_hint_, drain_deadline_);
+}
+
+void Session::ExpireOperations(Time now) {
+  const auto late = [&](Phase phase) {
+    return Status::Make(Code::kTimeout, "deadline passed; node " + options_.node).With(phase);
+  };
+  deadline_hint_ = kNever;
+  IntrusiveFifo<Operation> keep;
+  while (Operation* op = pending_.PopFront()) {
+    if (op->deadline > now) {
+      deadline_hint_ = std::min(deadline_hint_, op->deadline);
+      keep.PushBack(op);
+      continue;
+    }
+    Complete(op, late(Phase::kRequest));
+    op->Release();
+  }
+  pending_ = keep;
+  const auto check = [&](Operation* op) {
+    if (op->completed) return;
+    if (op->deadline > now) {
+      deadline_hint_ = std::min(deadline_hint_, op->deadline);
+    } else if (Unsend(op)) {
+      Complete(op, late(Phase::kRequest));
+      op->Release();
+    } else {
+      Abandon(op, late(Phase::kResult), now);
+    }
+  };
+  for (Request *r = outstanding_.front(), *next = nullptr; r != nullptr; r = next) {
+    next = r->next;
+    if (r->op != nullptr) check(r->op);
+  }
+  if (exclusive_ != nullptr) check(exclusive_);
+}
+
+void Session::OnDeadline(Time now) {
+  if (state_ == State::kClosed || state_ == State::kNew) return;
+  if (connect_op_ != nullptr && connect_op_->deadline <= now) {
+    const Phase phase = state_ == State::kConnecting ? Phase::kConnect : Phase::kHandshake;
+    return Fail(
+        Status::Make(Code::kTimeout,
+                     std::string("no answer in time from ") + options_.node +
+                         (phase == Phase::kConnect ? " while connecting" : " to the handshake"))
+            .With(phase)
+            .WithNode(options_.node));
+  }
+  if (drain_deadline_ <= now) {
+    return Fail(Status::Make(Code::kSessionLost,
+                             "connection to " + options_.node +
+                                 " dropped: what a cancelled operation left behind did not end "
+                                 "within the time of option \"drain_timeout\"")
+                    .With(Phase::kResult)
+                    .WithNode(options_.node));
+  }
+  if (deadline_hint_ <= now) {
+    ExpireOperations(now);
+    if (connect_op_ != nullptr) deadline_hint_ = std::min(deadline_hint_, connect_op_->deadline);
+  }
+  Process(now);
+}
+
+void Session::Resume(Time now) { Process(now); }
+
+void Session::ReceivedEof() {
+  const bool handshake = state_ == State::kHandshake;
+  Fail(Status::Make(Code::kNetwork,
+                    "node " + options_.node + " closed the connection" +
+                        (handshake ? " during the handshake: is it a dqlite node?" : ""))
+           .With(handshake ? Phase::kHandshake : Phase::kRequest)
+           .WithNode(options_.node));
+}
+
+}  // namespace dqc::session

@@ -1,0 +1,184 @@
+/* SPDX-License-Identifier: MIT */
+// One connection to one node as a state machine: handshake, requests in flight, replies in order, row streams,
+// deadlines. It takes bytes and gives bytes, and knows no socket, clock or thread; any split of the input gives the
+// same rows and the same terminal events.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+#include "base/limits.hpp"
+#include "base/status.hpp"
+#include "session/batch.hpp"
+#include "session/failure.hpp"
+#include "session/operation.hpp"
+#include "session/safety.hpp"
+#include "wire/message.hpp"
+
+namespace dqc::session {
+
+enum class CellTypes : uint8_t { kRaw = 0, kSqlite = 1, kGo = 2 };
+
+struct SessionOptions {
+  std::string node;      // address, for messages
+  std::string database;  // empty: no OPEN; administration only
+  uint64_t client_id = 0;
+  Limits limits;
+  CellTypes cell_types = CellTypes::kRaw;
+  uint64_t pipeline_bytes = 64 << 10;
+  uint64_t read_buffer = 64 << 10;
+  uint64_t high_water = 1 << 20;
+  uint64_t buffer_max = 64 << 20;
+  uint64_t queue_max = 65536;
+  uint64_t drain_bytes = 1 << 20, drain_bytes_era_d = 1ull << 30;
+  Time drain_us = 1'000'000, drain_us_era_d = 60'000'000;
+};
+
+enum class State : uint8_t { kNew, kConnecting, kHandshake, kReady, kClosing, kClosed };
+
+class Session {
+ public:
+  Session(SessionOptions options, Sink* sink);
+  ~Session();
+  Session(const Session&) = delete;
+  Session& operator=(const Session&) = delete;
+
+  // --- life
+  void Connect(IntrusivePtr<Operation> op,
+               Time now);  // the transport is being made; operations may wait
+  void TransportReady(Time now);
+  // An error means: not accepted, no event will follow.
+  Status Submit(IntrusivePtr<Operation> op, Time now);
+  void Cancel(uint64_t op_id, Time now);
+  // op: nullable, told when closed. With `give_up` nobody waits for answers: every operation ends now.
+  void Close(IntrusivePtr<Operation> op, bool give_up, Time now);
+  // The transport broke, could not be made, or memory ran out. For good; never allocates what it cannot do without.
+  void Fail(const Status& status) noexcept;
+  void Pause(uint64_t op_id, bool pause, Time now);
+  void Resume(Time now);  // rows were consumed
+
+  // --- bytes in
+  struct Space {
+    uint8_t* data;
+    size_t size;
+  };
+  Space ReceiveSpace();  // where to read to; valid until the next call of any other function
+  void Received(size_t size, Time now);
+  void ReceivedEof();
+  bool wants_read() const;
+  bool wants_quick_ack() const;  // more messages are due: an ACK must not wait (design 5)
+
+  // --- bytes out
+  struct Slice {
+    const uint8_t* data;
+    size_t size;
+  };
+  size_t Pull(Slice* out, size_t slices_max) const;  // number of slices
+  void Sent(size_t size);
+  bool has_output() const { return send_next_ != nullptr; }
+
+  // --- time
+  Time next_deadline() const;
+  void OnDeadline(Time now);
+
+  State state() const { return state_; }
+  Era era() const { return era_; }
+  const Status& lost() const { return lost_; }
+  bool idle() const { return outstanding_.empty() && pending_.empty(); }
+
+ private:
+  // session.cpp: life and deadlines
+  void Complete(Operation* op, Status status) noexcept;
+  void Abandon(Operation* op, const Status& status, Time now);
+  bool Unsend(Operation* op);
+  Operation* Find(uint64_t op_id) const;
+  void Lose(const Status& status);
+  void FailPending(const Status& status) noexcept;
+  void FinishIfDrained();
+  void ExpireOperations(Time now);
+  void StartDraining(Time now);
+  Status Refuse() const;
+
+  // session_send.cpp: what goes out
+  void Pump(Time now);
+  bool NeedsEra(const Operation& op) const;
+  void Start(Operation* op, Time now);
+  void AppendHandshake();
+  void Append(Request* request);
+  void AppendSentinel();
+  Request* NewRequest(Step step, Operation* op);
+  template <typename M>
+  void AppendMessage(Step step, Operation* op, wire::RequestType type, wire::ResponseType reply,
+                     const M& message, uint8_t schema = 0, bool effect = false);
+  void Retire(Request* request);
+
+  // session_receive.cpp: what comes in
+  void Process(Time now);
+  void HandleFrames(Time now);
+  bool Blocked() const;
+  void HandleFrame(const wire::Header& header, const uint8_t* body, Time now);
+  void OnFailure(Request* head, const uint8_t* body, size_t size, Time now);
+  void OnReply(Request* head, const wire::Header& header, const uint8_t* body, Time now);
+  void OnRows(Request* head, const uint8_t* body, size_t size, Time now);
+  bool ReadColumns(Operation* op, wire::Reader& reader);
+  bool TakeRows(Operation* op, wire::Reader& reader, wire::RowsEnd* end, Time now);
+  void ConvertCells(Batch* batch, size_t from) const;
+  void OnStreamDied(Request* head);
+  void SkipDrained(size_t size);
+  void StartBatch(Operation* op);
+  void FlushBatch() noexcept;
+  Status ProtocolError(const std::string& what) const;
+
+  // session_plan.cpp: operations of several requests
+  void StepDone(Operation* op, Step step, Status status, Time now);
+  void StartExclusive(Operation* op);
+  void EndExclusive(Operation* op);
+  void RunStatement(Operation* op);
+  void AppendRun(Operation* op);
+  bool FallBackToExec(Operation* op, const Status& status);
+  void FinishStatement(Operation* op, Status status);
+  void ScriptNext(Operation* op);
+  void ScriptPrepared(Operation* op, uint32_t stmt_id, uint64_t params, uint64_t tail);
+  void ScriptPrepareFailed(Operation* op, Status status);
+  void FinishScript(Operation* op, Status status);
+
+  // session_admin.cpp: replies that become rows
+  Status AdminRows(Operation* op, const wire::Header& header, const uint8_t* body);
+
+  SessionOptions options_;
+  Sink* const sink_;
+  Pools pools_;
+  State state_ = State::kNew;
+  Era era_ = Era::kUnknown;
+  uint64_t probe_exec_code_ = 0;
+  Status lost_;  // why nothing can be submitted any more
+
+  // References are held by: pending_ one each, each Request one, and the three pointers one each.
+  IntrusiveFifo<Operation> pending_;
+  IntrusiveFifo<Request> outstanding_;
+  Request* send_next_ = nullptr;    // first request of outstanding_ with bytes to send
+  Request* spare_ = nullptr;        // spent requests
+  uint64_t in_flight_bytes_ = 0;    // frames of outstanding_
+  Operation* exclusive_ = nullptr;  // nothing else starts while it runs
+  Operation* connect_op_ = nullptr;
+  Operation* close_op_ = nullptr;
+  // In no list while it is handled, so that it is told even if memory runs out in the middle.
+  IntrusivePtr<Operation> handling_;
+  IntrusivePtr<Operation> starting_;
+
+  // Receive buffer: [parsed_, filled_) of chunk_ is not handled yet.
+  IntrusivePtr<Chunk> chunk_;
+  size_t parsed_ = 0;
+  size_t filled_ = 0;
+  IntrusivePtr<Batch> building_;
+  std::vector<std::string_view> names_;  // scratch
+  bool processing_ = false;
+
+  Time deadline_hint_ = kNever;  // no deadline is earlier
+  Time drain_deadline_ = kNever;
+  uint64_t drained_bytes_ = 0;
+  uint32_t abandoned_requests_ = 0;
+};
+
+}  // namespace dqc::session

@@ -1,0 +1,254 @@
+/* SPDX-License-Identifier: MIT */
+// Operations that take several requests: RETURNING inside a transaction of our own, PRAGMAs that an old server wants
+// by EXEC, scripts. Such an operation is exclusive: nothing is started behind it until it ends.
+#include "session/session.hpp"
+
+namespace dqc::session {
+
+using wire::RequestType;
+using wire::ResponseType;
+
+void Session::StartExclusive(Operation* op) {
+  op->Retain();
+  exclusive_ = op;
+}
+
+void Session::EndExclusive(Operation* op) {
+  if (exclusive_ != op) return;
+  exclusive_ = nullptr;
+  if (op->abandoned && abandoned_requests_ == 0 && state_ != State::kClosing)
+    drain_deadline_ = kNever;
+  op->Release();
+}
+
+// Looks the statement up in the safety table and sends it, or its first step, or refuses it.
+void Session::RunStatement(Operation* op) {
+  const sql::Statement& statement =
+      op->kind == OpKind::kScript ? op->script_statement.text : op->statement;
+  bool own_transaction = false;
+  const Needs needs = NeedsOf(statement, op->param_count);
+  op->script_as_exec = false;
+  for (uint8_t i = 0; i < needs.count; ++i) {
+    switch (WayOf(needs.features[i], era_)) {
+      case Way::kRefuse: {
+        const Status refused = Refusal(needs.features[i], era_).WithNode(options_.node);
+        return op->kind == OpKind::kScript ? FinishScript(op, refused) : Complete(op, refused);
+      }
+      case Way::kOwnTransaction:
+        own_transaction = true;
+        break;
+      case Way::kByExec:
+        op->script_as_exec = true;
+        break;
+      default:
+        break;
+    }
+  }
+  const bool may_fall_back = statement.kind == sql::Kind::kPragma &&
+                             WayOf(Feature::kQueryWithoutRows, era_) == Way::kFallBackToExec;
+  if ((own_transaction || may_fall_back) && exclusive_ == nullptr) StartExclusive(op);
+  if (own_transaction) {
+    AppendMessage(Step::kBegin, op, RequestType::kExecSql, ResponseType::kResult,
+                  wire::request::ExecSql{0, "BEGIN IMMEDIATE", {}});
+  } else {
+    AppendRun(op);
+  }
+}
+
+void Session::AppendRun(Operation* op) {
+  const bool script = op->kind == OpKind::kScript;
+  const sql::Statement& statement = script ? op->script_statement.text : op->statement;
+  const bool as_query = statement.yields_rows() && !op->script_as_exec;
+  const bool effect = !statement.read_only() && !op->own_transaction;
+  const ResponseType reply = as_query ? ResponseType::kRows : ResponseType::kResult;
+  op->header = nullptr;
+  op->frames_seen = 0;
+  if (!script) {
+    Request& main = op->main;
+    const bool prepared = op->prepared != nullptr;
+    main.type = prepared ? (as_query ? RequestType::kQuery : RequestType::kExec)
+                         : (as_query ? RequestType::kQuerySql : RequestType::kExecSql);
+    main.frame[4] = static_cast<uint8_t>(main.type);  // the bodies of both are the same
+    main.reply = reply;
+    main.effect = effect;
+    main.step = Step::kMain;
+    main.sent = 0;
+    main.op = op;
+    op->Retain();
+    return Append(&main);
+  }
+  if (WayOf(Feature::kScriptTail, era_) == Way::kSend) {
+    const uint32_t id = op->script_statement.id;
+    if (as_query) {
+      AppendMessage(Step::kMain, op, RequestType::kQuery, reply, wire::request::Query{0, id, {}}, 0,
+                    effect);
+    } else {
+      AppendMessage(Step::kMain, op, RequestType::kExec, reply, wire::request::Exec{0, id, {}}, 0,
+                    effect);
+    }
+    return;
+  }
+  const std::string_view text =
+      std::string_view(op->sql).substr(statement.begin, statement.text_end - statement.begin);
+  if (as_query) {
+    AppendMessage(Step::kMain, op, RequestType::kQuerySql, reply,
+                  wire::request::QuerySql{0, text, {}}, 0, effect);
+  } else {
+    AppendMessage(Step::kMain, op, RequestType::kExecSql, reply,
+                  wire::request::ExecSql{0, text, {}}, 0, effect);
+  }
+}
+
+// Before era D servers answer "not an error" to a PRAGMA by QUERY that has no columns, and have not executed it
+// (section 7.3).
+bool Session::FallBackToExec(Operation* op, const Status& status) {
+  const ErrorInfo* info = status.info();
+  if (op->script_as_exec || op->abandoned ||
+      WayOf(Feature::kQueryWithoutRows, era_) != Way::kFallBackToExec || info->server_code != 1 ||
+      info->server_text != "not an error") {
+    return false;
+  }
+  if (exclusive_ != op) return false;
+  op->script_as_exec = true;
+  AppendRun(op);
+  return true;
+}
+
+// A request of `op` was answered; `status` is what came of it.
+void Session::StepDone(Operation* op, Step step, Status status, Time now) {
+  switch (step) {
+    case Step::kMain:
+      if (op->own_transaction) {
+        op->saved = std::move(status);
+        if (op->saved.ok() && !op->abandoned) {
+          AppendMessage(Step::kCommit, op, RequestType::kExecSql, ResponseType::kResult,
+                        wire::request::ExecSql{0, "COMMIT", {}}, 0, true);
+        } else {
+          AppendMessage(Step::kRollback, op, RequestType::kExecSql, ResponseType::kResult,
+                        wire::request::ExecSql{0, "ROLLBACK", {}});
+        }
+        break;
+      }
+      if (!status.ok() && FallBackToExec(op, status)) break;
+      FinishStatement(op, std::move(status));
+      break;
+    case Step::kBegin: {
+      const ErrorInfo* info = status.info();
+      if (info != nullptr && info->server_text.find("within a transaction") == std::string::npos) {
+        FinishStatement(op, std::move(status));
+        break;
+      }
+      op->own_transaction = info == nullptr;  // else the application's own is open: run inside it
+      if (!op->abandoned) {
+        AppendRun(op);
+      } else if (op->own_transaction) {
+        StepDone(op, Step::kMain, Status(), now);
+      } else {
+        FinishStatement(op, Status());
+      }
+      break;
+    }
+    case Step::kCommit:
+      if (status.ok() || status.code() == Code::kLeadershipLost || !lost_.ok()) {
+        FinishStatement(op, std::move(status));
+        break;
+      }
+      op->saved = std::move(status);
+      AppendMessage(Step::kRollback, op, RequestType::kExecSql, ResponseType::kResult,
+                    wire::request::ExecSql{0, "ROLLBACK", {}});
+      break;
+    case Step::kRollback:
+      FinishStatement(op, std::exchange(op->saved, Status()));
+      break;
+    default:
+      break;
+  }
+  Pump(now);
+}
+
+void Session::FinishStatement(Operation* op, Status status) {
+  op->own_transaction = false;
+  if (op->kind != OpKind::kScript) {
+    if (status.ok()) op->statements_done = op->statement_count;
+    EndExclusive(op);
+    return Complete(op, std::move(status));
+  }
+  if (WayOf(Feature::kScriptTail, era_) == Way::kSend) {
+    AppendMessage(Step::kFinalize, nullptr, RequestType::kFinalize, ResponseType::kEmpty,
+                  wire::request::Finalize{0, op->script_statement.id});
+  }
+  if (!status.ok()) return FinishScript(op, std::move(status));
+  if (!op->script_statement.text.read_only()) op->effect_done = true;
+  ++op->statements_done;
+  op->script_offset = op->script_next;
+  ScriptNext(op);
+}
+
+// Finds and prepares the statement at script_offset, or ends the script.
+void Session::ScriptNext(Operation* op) {
+  if (op->abandoned) return FinishScript(op, Status());
+  const std::string_view sql(op->sql);
+  const sql::Statement statement = sql::ScanStatement(sql, op->script_offset);
+  if (statement.kind == sql::Kind::kEmpty) return FinishScript(op, Status());
+  op->script_statement.text = statement;
+  op->script_next = statement.end;
+  if (statement.param_count > 0) {
+    return FinishScript(
+        op, Status::Make(Code::kParams,
+                         "a script's statements cannot have parameters: use exec, query "
+                         "or prepare for this one"));
+  }
+  if (WayOf(Feature::kScriptTail, era_) != Way::kSend) return RunStatement(op);
+  // The server decides where the statement ends; the scanner only bounds how much text travels.
+  const size_t end = op->script_whole_rest ? sql.size() : statement.end;
+  AppendMessage(Step::kPrepare, op, RequestType::kPrepare, ResponseType::kStmt,
+                wire::request::Prepare{0, sql.substr(op->script_offset, end - op->script_offset)},
+                1);
+}
+
+void Session::ScriptPrepared(Operation* op, uint32_t stmt_id, uint64_t params, uint64_t tail) {
+  op->script_statement.id = stmt_id;
+  op->script_next = op->script_offset + tail;
+  op->script_whole_rest = false;
+  const auto drop = [&](Status status) {
+    AppendMessage(Step::kFinalize, nullptr, RequestType::kFinalize, ResponseType::kEmpty,
+                  wire::request::Finalize{0, stmt_id});
+    FinishScript(op, std::move(status));
+  };
+  if (op->abandoned) return drop(Status());
+  if (tail == 0 || op->script_next > op->sql.size()) {
+    return drop(ProtocolError("a tail offset of " + std::to_string(tail) + " bytes"));
+  }
+  if (params > 0) {
+    return drop(Status::Make(Code::kParams, "a script's statements cannot have parameters"));
+  }
+  const Needs needs = NeedsOf(op->script_statement.text, 0);
+  for (uint8_t i = 0; i < needs.count; ++i) {
+    if (WayOf(needs.features[i], era_) == Way::kRefuse)
+      return drop(Refusal(needs.features[i], era_));
+  }
+  RunStatement(op);
+}
+
+void Session::ScriptPrepareFailed(Operation* op, Status status) {
+  const ErrorInfo* info = status.info();
+  if (info->server_text == "incomplete input" && !op->script_whole_rest && !op->abandoned &&
+      op->script_next < op->sql.size()) {
+    op->script_whole_rest = true;
+    return ScriptNext(op);
+  }
+  FinishScript(op, std::move(status));
+}
+
+void Session::FinishScript(Operation* op, Status status) {
+  if (!status.ok()) {
+    if (op->effect_done)
+      status = status.With(Outcome::kMaybeExecuted);  // earlier statements stay done
+    status = status.WithSqlOffset(static_cast<int64_t>(op->script_statement.text.begin));
+  }
+  auto held = IntrusivePtr<Operation>::Share(op);
+  EndExclusive(op);
+  Complete(op, std::move(status));
+}
+
+}  // namespace dqc::session

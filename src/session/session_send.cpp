@@ -1,0 +1,181 @@
+/* SPDX-License-Identifier: MIT */
+// What goes out, and in which order.
+#include <algorithm>
+
+#include "session/session.hpp"
+
+namespace dqc::session {
+
+using wire::RequestType;
+using wire::ResponseType;
+
+Request* Session::NewRequest(Step step, Operation* op) {
+  Request* request = spare_;
+  if (request != nullptr) {
+    spare_ = request->next;
+    wire::Bytes frame = std::move(request->frame);
+    frame.clear();
+    *request = Request();
+    request->frame = std::move(frame);
+  } else {
+    request = new Request();
+  }
+  request->step = step;
+  request->op = op;
+  if (op != nullptr) op->Retain();
+  return request;
+}
+
+template <typename M>
+void Session::AppendMessage(Step step, Operation* op, RequestType type, ResponseType reply,
+                            const M& message, uint8_t schema, bool effect) {
+  Request* request = NewRequest(step, op);
+  request->type = type;
+  request->reply = reply;
+  request->effect = effect;
+  const Status encoded = wire::Encode(message, schema, request->frame);
+  (void)
+      encoded;  // texts were checked when they were accepted; an empty frame would be seen at once
+  Append(request);
+}
+
+template void Session::AppendMessage(Step, Operation*, RequestType, ResponseType,
+                                     const wire::request::ExecSql&, uint8_t, bool);
+template void Session::AppendMessage(Step, Operation*, RequestType, ResponseType,
+                                     const wire::request::QuerySql&, uint8_t, bool);
+template void Session::AppendMessage(Step, Operation*, RequestType, ResponseType,
+                                     const wire::request::Exec&, uint8_t, bool);
+template void Session::AppendMessage(Step, Operation*, RequestType, ResponseType,
+                                     const wire::request::Query&, uint8_t, bool);
+template void Session::AppendMessage(Step, Operation*, RequestType, ResponseType,
+                                     const wire::request::Prepare&, uint8_t, bool);
+template void Session::AppendMessage(Step, Operation*, RequestType, ResponseType,
+                                     const wire::request::Finalize&, uint8_t, bool);
+
+// Version word, the two era probes (section 0.3), CLIENT, OPEN; the first statements follow in the same segment.
+void Session::AppendHandshake() {
+  Request* probe = NewRequest(Step::kProbeExec, nullptr);
+  wire::Writer(probe->frame).U64(wire::kVersion);  // has no reply of its own
+  wire::Writer exec(probe->frame);
+  exec.Begin(static_cast<uint8_t>(RequestType::kExec), 255);
+  exec.U64(0);
+  (void)exec.End();
+  probe->type = RequestType::kExec;
+  probe->reply = ResponseType::kFailure;
+  Append(probe);
+
+  probe = NewRequest(Step::kProbePrepare, nullptr);
+  wire::Writer prepare(probe->frame);
+  prepare.Begin(static_cast<uint8_t>(RequestType::kPrepare), 255);
+  prepare.U64(0);
+  prepare.U64(0);
+  (void)prepare.End();
+  probe->type = RequestType::kPrepare;
+  probe->reply = ResponseType::kFailure;
+  Append(probe);
+
+  AppendMessage(Step::kClient, nullptr, RequestType::kClient, ResponseType::kWelcome,
+                wire::request::Client{options_.client_id});
+  if (!options_.database.empty()) {
+    AppendMessage(Step::kOpen, nullptr, RequestType::kOpen, ResponseType::kDb,
+                  wire::request::Open{options_.database, 0, ""});
+  }
+}
+
+// A stream that dies silently is told from a slow one by the reply to whatever follows it, so on servers that do this
+// something unmistakable follows each query before anything else (section 10.2).
+void Session::AppendSentinel() {
+  Request* request = NewRequest(Step::kSentinel, nullptr);
+  request->type = RequestType::kInterrupt;
+  request->reply = ResponseType::kEmpty;
+  (void)wire::Encode(wire::request::Interrupt{}, 0, request->frame);
+  in_flight_bytes_ += request->frame.size();
+  outstanding_.PushBack(request);
+  if (send_next_ == nullptr) send_next_ = request;
+}
+
+void Session::Append(Request* request) {
+  const Request* last = outstanding_.back();
+  if (last != nullptr && last->reply == ResponseType::kRows &&
+      WayOf(Feature::kStreamSentinel, era_) == Way::kNeeded) {
+    AppendSentinel();
+  }
+  if (request->op != nullptr && request->op->abandoned) ++abandoned_requests_;
+  in_flight_bytes_ += request->frame.size();
+  outstanding_.PushBack(request);
+  if (send_next_ == nullptr) send_next_ = request;
+}
+
+// Takes the answered request at the head off the list. Its operation may be gone afterwards.
+void Session::Retire(Request* request) {
+  outstanding_.PopFront();
+  in_flight_bytes_ -= request->frame.size();
+  if (send_next_ == request) send_next_ = outstanding_.front();
+  Operation* op = std::exchange(request->op, nullptr);
+  if (op != nullptr && op->abandoned && abandoned_requests_ > 0 && --abandoned_requests_ == 0 &&
+      state_ != State::kClosing) {
+    drain_deadline_ = kNever;
+  }
+  if (!request->embedded) {
+    request->next = spare_;
+    spare_ = request;
+  }
+  if (op != nullptr) op->Release();
+}
+
+bool Session::NeedsEra(const Operation& op) const {
+  if (op.kind == OpKind::kScript) return true;
+  if (op.kind != OpKind::kStatement) return false;
+  return op.statement.kind == sql::Kind::kPragma || NeedsOf(op.statement, op.param_count).count > 0;
+}
+
+void Session::Pump(Time now) {
+  while (Operation* op = pending_.front()) {
+    if (exclusive_ != nullptr) return;
+    if (state_ != State::kHandshake && state_ != State::kReady) return;
+    if (in_flight_bytes_ > 0 && in_flight_bytes_ + op->main.frame.size() > options_.pipeline_bytes)
+      return;
+    if (era_ == Era::kUnknown && NeedsEra(*op)) return;
+    pending_.PopFront();
+    starting_ = IntrusivePtr<Operation>::Adopt(op);
+    Start(op, now);
+    starting_ = nullptr;
+  }
+}
+
+void Session::Start(Operation* op, Time now) {
+  if (op->deadline <= now) {
+    return Complete(op,
+                    Status::Make(Code::kTimeout,
+                                 "deadline passed before the request was sent to " + options_.node)
+                        .With(Phase::kRequest));
+  }
+  if (op->kind == OpKind::kScript) {
+    StartExclusive(op);
+    return ScriptNext(op);
+  }
+  if (op->kind == OpKind::kStatement) return RunStatement(op);
+  op->main.op = op;
+  op->Retain();
+  Append(&op->main);
+}
+
+size_t Session::Pull(Slice* out, size_t slices_max) const {
+  size_t count = 0;
+  for (const Request* r = send_next_; r != nullptr && count < slices_max; r = r->next) {
+    out[count++] = {r->frame.data() + r->sent, r->frame.size() - r->sent};
+  }
+  return count;
+}
+
+void Session::Sent(size_t size) {
+  while (send_next_ != nullptr) {
+    const size_t step = std::min(size, send_next_->frame.size() - send_next_->sent);
+    send_next_->sent += step;
+    size -= step;
+    if (send_next_->sent < send_next_->frame.size()) return;
+    send_next_ = send_next_->next;
+  }
+}
+
+}  // namespace dqc::session
