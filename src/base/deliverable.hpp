@@ -3,7 +3,8 @@
 
 namespace dqc {
 
-// What waits in a queue for the application. The queue owns one reference; Deliver and Discard consume it.
+// What waits in a queue for the application. The queue owns one reference; Deliver and Discard
+// consume it.
 class Deliverable {
  public:
   Deliverable* deliver_next = nullptr;

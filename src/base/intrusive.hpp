@@ -8,7 +8,8 @@
 
 namespace dqc {
 
-// Reference count for objects that have an ABI handle or travel between threads. Derived's Dispose() runs once.
+// Reference count for objects that have an ABI handle or travel between threads. Derived's
+// Dispose() runs once.
 template <typename Derived>
 class RefCounted {
  public:

@@ -8,7 +8,8 @@
 
 namespace dqc {
 
-// Keeps spent objects for reuse, so that the steady state allocates nothing. T has `T* pool_next`; it may be released on any thread, also after the last user of the pool has gone.
+// Keeps spent objects for reuse, so that the steady state allocates nothing. T has `T* pool_next`;
+// it may be released on any thread, also after the last user of the pool has gone.
 template <typename T>
 class Pool : public RefCounted<Pool<T>> {
  public:
@@ -56,7 +57,8 @@ class Pool : public RefCounted<Pool<T>> {
   const size_t keep_max_;
 };
 
-// A reference-counted object that goes back to its pool when the last reference is released. T::Reset() drops what
+// A reference-counted object that goes back to its pool when the last reference is released.
+// T::Reset() drops what
 // the object refers to and keeps its memory.
 template <typename T>
 class Pooled : public RefCounted<Pooled<T>> {

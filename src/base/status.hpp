@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-// Status: success, or a shared immutable description of one failure. Nothing in src/ throws on purpose.
+// Status: success, or a shared immutable description of one failure. Nothing in src/ throws on
+// purpose.
 #pragma once
 
 #include <atomic>
@@ -59,7 +60,8 @@ enum class Phase : int32_t {
 
 enum class Retry : int32_t { kNever = 0, kSafe = 1, kUnknown = 2 };
 
-// One failure. Immutable once it is inside a Status; shared by reference count, also across the C ABI.
+// One failure. Immutable once it is inside a Status; shared by reference count, also across the C
+// ABI.
 struct ErrorInfo {
   Code code = Code::kInternal;
   Outcome outcome = Outcome::kNotExecuted;

@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
-"""Every exported function goes through capi::guard, so that no exception crosses into C. A body
-that cannot throw (it returns a constant or a field) says so: `// no guard: <why>`."""
+"""Every exported function that can fail (it takes a dqc_error **, or returns a status that is not
+an error's own) goes through capi::guard, so that no exception crosses into C. The others read
+fields, or give references back; they do not allocate."""
 
 import re
 
@@ -8,7 +9,7 @@ import common
 
 # A definition at file level: no indent, a dqc_ name, an opening brace after the parameters.
 DEFINITION = re.compile(r"^(?!static\b|#)[A-Za-z_][\w \t*:&\"]*?\b(dqc_\w+)\s*(\()", re.M)
-GUARD = re.compile(r"\bguard\w*\s*(<[^;{}]*>)?\s*\(")
+GUARD = re.compile(r"\b(?:Step)?[Gg]uard\w*\s*(<[^;{}]*>)?\s*\(")
 
 
 def main():
@@ -24,7 +25,11 @@ def main():
                 continue
             count += 1
             end = common.closing(plain, body.end() - 1)
-            if not GUARD.search(plain, body.end(), end) and "// no guard:" not in text[body.end():end]:
+            parameters = plain[match.end():after]
+            returns_status = re.match(r"\s*dqc_status\b", match.group(0)) is not None
+            can_fail = "dqc_error**" in parameters.replace(" ", "") or (
+                returns_status and not match.group(1).startswith("dqc_error_"))
+            if can_fail and not GUARD.search(plain, body.end(), end):
                 report.error(path, common.line_at(text, match.start()),
                              f"{match.group(1)}: the body does not go through guard(")
     report.finish(f"{count} functions")

@@ -5,26 +5,40 @@
  *
  * The rules of the whole interface:
  *
- *  - Strings and blobs are (pointer, size) pairs; a size of DQC_CSTR means "up to the NUL". Text is UTF-8. Inputs
+ * - Strings and blobs are (pointer, size) pairs; a size of DQC_CSTR means "up to the NUL". Text is
+ * UTF-8. Inputs
  *    are copied before the call returns.
- *  - Every function that can fail returns a dqc_status: DQC_OK, or a negative DQC_E_ constant. Its last parameter
- *    `error` may be NULL; otherwise it is always written: NULL on success, else an error object to free.
+ * - Every function that can fail returns a dqc_status: DQC_OK, or a negative DQC_E_ constant. Its
+ * last parameter
+ * `error` may be NULL; otherwise it is always written: NULL on success, else an error object to
+ * free.
  *    Other out parameters are always written too: the result on success, NULL or 0 on failure.
- *  - Handles are opaque and reference-counted inside. A _free function accepts NULL, never blocks, and may be called
- *    in any order, from any thread and from inside a callback. Using a handle after its _free is undefined.
- *  - Asynchronous calls (_async) take a callback. An accepted call gets exactly one terminal event (DQC_EVENT_DONE),
- *    also when it is cancelled, times out, runs out of memory, or its connection is closed or freed; DQC_EVENT_ROWS
+ * - Handles are opaque and reference-counted inside. A _free function accepts NULL, never blocks,
+ * and may be called
+ * in any order, from any thread and from inside a callback. Using a handle after its _free is
+ * undefined.
+ * - Asynchronous calls (_async) take a callback. An accepted call gets exactly one terminal event
+ * (DQC_EVENT_DONE),
+ * also when it is cancelled, times out, runs out of memory, or its connection is closed or freed;
+ * DQC_EVENT_ROWS
  *    events may come before it. A call that returns an error gets none.
- *  - Callbacks run only inside a call the application made: dqc_loop_run() or a blocking call on a driven loop,
- *    uv_run() on an attached one, dqc_queue_dispatch() for a threaded one. Never inside the submitting call, never
- *    with a lock held. Every function may be called from a callback; those that would block return DQC_E_MISUSE.
+ * - Callbacks run only inside a call the application made: dqc_loop_run() or a blocking call on a
+ * driven loop,
+ * uv_run() on an attached one, dqc_queue_dispatch() for a threaded one. Never inside the submitting
+ * call, never
+ * with a lock held. Every function may be called from a callback; those that would block return
+ * DQC_E_MISUSE.
  *  - Everything an event points to is borrowed for the time of the callback: retain what you keep.
  *  - The operations of one connection run, and complete, in the order of submission.
- *  - After fork() the child gets DQC_E_FORKED from every handle of the parent; freeing them there is silent.
- *  - Unknown status, event and cell types may appear in later versions: handle them by their error class or skip them.
+ * - After fork() the child gets DQC_E_FORKED from every handle of the parent; freeing them there is
+ * silent.
+ * - Unknown status, event and cell types may appear in later versions: handle them by their error
+ * class or skip them.
  *
- * @threading in each block says which thread may call: "any"; "owner", the one thread that drives the loop (with a
- * threaded loop: any, one at a time for an object that is not a dqc_conn); "inside" means within a callback only.
+ * @threading in each block says which thread may call: "any"; "owner", the one thread that drives
+ * the loop (with a
+ * threaded loop: any, one at a time for an object that is not a dqc_conn); "inside" means within a
+ * callback only.
  */
 #ifndef DQCLIENT_H
 #define DQCLIENT_H
@@ -60,7 +74,8 @@ extern "C" {
 /** As a size: the string ends at its NUL. */
 #define DQC_CSTR ((size_t)-1)
 
-/* ------------------------------------------------------------------------------------------------ handles */
+/* ------------------------------------------------------------------------------------------------
+ * handles */
 
 typedef struct dqc_error dqc_error;   /**< why a call failed; immutable */
 typedef struct dqc_config dqc_config; /**< options of a connection */
@@ -74,7 +89,8 @@ typedef struct dqc_batch dqc_batch; /**< some rows of a result, in memory; immut
 typedef struct dqc_rows dqc_rows;   /**< a cursor for blocking callers */
 typedef struct dqc_dial dqc_dial;   /**< a request to the application for a connected socket */
 
-/* ------------------------------------------------------------------------------------------------- status */
+/* -------------------------------------------------------------------------------------------------
+ * status */
 
 /** DQC_OK, DQC_ROW, DQC_END, or a negative DQC_E_ constant. */
 typedef int32_t dqc_status;
@@ -109,7 +125,8 @@ typedef int32_t dqc_status;
 #define DQC_E_SESSION_LOST (-46)    /**< the server dropped the session: reconnect */
 #define DQC_E_SERVER (-47)          /**< another failure that the server reports */
 
-/** The name of a status, as "constraint failed". @return static text. @threading any @since 0.1 */
+/** The name of a status, as "constraint failed". @param[in] status any. @return static text.
+ * @threading any @since 0.1 */
 DQC_API const char *DQC_CALL dqc_status_name(dqc_status status);
 
 /** Version of the library, as "0.1.0". @return static text. @threading any @since 0.1 */
@@ -118,7 +135,8 @@ DQC_API const char *DQC_CALL dqc_version(void);
 /** Version of the library in the form of DQC_VERSION_NUMBER. @threading any @since 0.1 */
 DQC_API uint32_t DQC_CALL dqc_version_number(void);
 
-/* ------------------------------------------------------------------------------------------------- errors */
+/* -------------------------------------------------------------------------------------------------
+ * errors */
 
 #define DQC_OUTCOME_NOT_EXECUTED 0   /**< the request had no effect */
 #define DQC_OUTCOME_EXECUTED 1       /**< the request took effect; only its answer is incomplete */
@@ -153,39 +171,47 @@ DQC_API const char *DQC_CALL dqc_error_message(const dqc_error *error);
 /** A DQC_OUTCOME_ constant. @param[in] error nullable. @threading any @since 0.1 */
 DQC_API int32_t DQC_CALL dqc_error_outcome(const dqc_error *error);
 
-/** May the same call be made again: a DQC_RETRY_ constant. @param[in] error nullable. @threading any @since 0.1 */
+/** May the same call be made again: a DQC_RETRY_ constant. @param[in] error nullable. @threading
+ * any @since 0.1 */
 DQC_API int32_t DQC_CALL dqc_error_retry(const dqc_error *error);
 
 /** Where it failed: a DQC_PHASE_ constant. @param[in] error nullable. @threading any @since 0.1 */
 DQC_API int32_t DQC_CALL dqc_error_phase(const dqc_error *error);
 
 /**
- * The code the server sent: SQLite's extended result code, or one of dqlite's (10250 not leader, 1005 …).
+ * The code the server sent: SQLite's extended result code, or one of dqlite's (10250 not leader,
+ * 1005 …).
  * @param[in] error nullable.
  * @return 0 when the failure is not the server's.
  * @threading any @since 0.1
  */
 DQC_API int32_t DQC_CALL dqc_error_server_code(const dqc_error *error);
 
-/** SQLite's primary result code (19 constraint, 5 busy …), or 0. @param[in] error nullable. @threading any @since 0.1 */
+/** SQLite's primary result code (19 constraint, 5 busy …), or 0. @param[in] error nullable.
+ * @threading any @since 0.1 */
 DQC_API int32_t DQC_CALL dqc_error_sqlite_code(const dqc_error *error);
 
-/** The server's own text, or "". Lives as long as the error. @param[in] error nullable. @threading any @since 0.1 */
+/** The server's own text, or "". Lives as long as the error. @param[in] error nullable. @threading
+ * any @since 0.1 */
 DQC_API const char *DQC_CALL dqc_error_server_text(const dqc_error *error);
 
-/** Address of the node concerned, or "". Lives as long as the error. @param[in] error nullable. @threading any @since 0.1 */
+/** Address of the node concerned, or "". Lives as long as the error. @param[in] error nullable.
+ * @threading any @since 0.1 */
 DQC_API const char *DQC_CALL dqc_error_node(const dqc_error *error);
 
-/** Scripts: byte offset of the statement that failed, else -1. @param[in] error nullable. @threading any @since 0.1 */
+/** Scripts: byte offset of the statement that failed, else -1. @param[in] error nullable.
+ * @threading any @since 0.1 */
 DQC_API int64_t DQC_CALL dqc_error_sql_offset(const dqc_error *error);
 
-/** One more reference, to keep an error beyond a callback. @param[in] error nullable. @return error. @threading any @since 0.1 */
+/** One more reference, to keep an error beyond a callback. @param[in] error nullable. @return
+ * error. @threading any @since 0.1 */
 DQC_API dqc_error *DQC_CALL dqc_error_retain(const dqc_error *error);
 
 /** Give a reference back. @param[in] error nullable. @threading any @since 0.1 */
 DQC_API void DQC_CALL dqc_error_free(dqc_error *error);
 
-/* ---------------------------------------------------------------------------------------- values and cells */
+/* ---------------------------------------------------------------------------------------- values
+ * and cells */
 
 /* Types of values and cells, as on the wire (protocol 3.1). */
 #define DQC_INTEGER 1
@@ -245,7 +271,8 @@ typedef struct dqc_cell {
 #define DQC_HAS_ROWS_AFFECTED 1u  /**< the statement was an INSERT, REPLACE, UPDATE or DELETE */
 #define DQC_HAS_LAST_INSERT_ID 2u /**< it was an INSERT or REPLACE that changed a row */
 
-/** What a statement that modifies data did. Fields that its kind does not have are 0, never stale. */
+/** What a statement that modifies data did. Fields that its kind does not have are 0, never stale.
+ * */
 typedef struct dqc_result {
   int64_t last_insert_id;
   uint64_t rows_affected;
@@ -253,7 +280,8 @@ typedef struct dqc_result {
   uint32_t statements; /**< statements executed: 1, or the number in a script */
 } dqc_result;
 
-/* ------------------------------------------------------------------------------------------------- events */
+/* -------------------------------------------------------------------------------------------------
+ * events */
 
 #define DQC_EVENT_DONE 1 /**< terminal: look at status, error, result, stmt */
 #define DQC_EVENT_ROWS 2 /**< some rows; more events follow */
@@ -284,7 +312,8 @@ typedef struct dqc_call_options {
   uint64_t timeout_ms;  /**< end to end; 0: option "timeout" of the connection; UINT64_MAX: none */
 } dqc_call_options;
 
-/* ------------------------------------------------------------------------------------------ configuration */
+/* ------------------------------------------------------------------------------------------
+ * configuration */
 
 /**
  * A configuration with all defaults (docs/configuration.md).
@@ -297,7 +326,7 @@ DQC_API dqc_status DQC_CALL dqc_config_new(dqc_config **out, dqc_error **error);
 
 /**
  * Set an option by its name, as ("timeout", "5s").
- * @param[in] key,key_size,value,value_size see docs/configuration.md.
+ * @param[in] key,key_size     name. @param[in] value,value_size the value as text.
  * @param[out] error nullable; names the key, the value and what is accepted.
  * @return DQC_OK; DQC_E_CONFIG; DQC_E_NOMEM.
  * @threading any, one at a time per object @since 0.1
@@ -325,14 +354,16 @@ DQC_API dqc_status DQC_CALL dqc_config_set_dsn(dqc_config *config, const char *d
 DQC_API dqc_status DQC_CALL dqc_config_set_env(dqc_config *config, dqc_error **error);
 
 /**
- * Asks the application for a connected stream socket to `address`. Answer with dqc_dial_done(), now or later.
+ * Asks the application for a connected stream socket to `address`. Answer with dqc_dial_done(), now
+ * or later.
  * Called where callbacks are called.
  */
 typedef void(DQC_CALL *dqc_dial_callback)(void *user_data, const char *address, dqc_dial *dial);
 
 /**
  * Let the application dial instead of the library: proxies, tunnels, namespaces, tests.
- * @param[in] callback nullable: the library dials. @param[in] user_data passed on; must outlive the connections.
+ * @param[in] callback nullable: the library dials. @param[in] user_data passed on; must outlive the
+ * connections.
  * @param[out] error nullable.
  * @return DQC_OK.
  * @threading any, one at a time per object @since 0.1
@@ -341,7 +372,8 @@ DQC_API dqc_status DQC_CALL dqc_config_set_dial(dqc_config *config, dqc_dial_cal
                                                 void *user_data, dqc_error **error);
 
 /**
- * Answer a dial request; must be called exactly once per request, even if the connection was closed meanwhile.
+ * Answer a dial request; must be called exactly once per request, even if the connection was closed
+ * meanwhile.
  * @param[in] dial    freed by this call.
  * @param[in] fd      a connected stream socket, owned by the library from now on; or -1.
  * @param[in] message nullable; with -1: why.
@@ -354,7 +386,8 @@ DQC_API void DQC_CALL dqc_dial_done(dqc_dial *dial, int fd, const char *message)
 #define DQC_LOG_INFO 3
 #define DQC_LOG_DEBUG 4
 
-/** A log record; borrowed for the time of the callback. Parameter values and SQL text never appear in it. */
+/** A log record; borrowed for the time of the callback. Parameter values and SQL text never appear
+ * in it. */
 typedef struct dqc_log_record {
   uint32_t struct_size;
   int32_t level;       /**< DQC_LOG_ */
@@ -367,7 +400,8 @@ typedef void(DQC_CALL *dqc_log_callback)(void *user_data, const dqc_log_record *
 
 /**
  * Receive log records of the connections made with this configuration, where callbacks are called.
- * @param[in] level the least important level wanted. @param[in] callback nullable: no log. @param[in] user_data passed on.
+ * @param[in] level the least important level wanted. @param[in] callback nullable: no log.
+ * @param[in] user_data passed on.
  * @param[out] error nullable.
  * @return DQC_OK; DQC_E_MISUSE for an unknown level.
  * @threading any, one at a time per object @since 0.1
@@ -379,7 +413,8 @@ DQC_API dqc_status DQC_CALL dqc_config_set_log(dqc_config *config, int32_t level
 /** @param[in] config nullable. @threading any @since 0.1 */
 DQC_API void DQC_CALL dqc_config_free(dqc_config *config);
 
-/* -------------------------------------------------------------------------------------------------- loops */
+/* --------------------------------------------------------------------------------------------------
+ * loops */
 
 #define DQC_LOOP_DRIVEN 0 /**< the application runs it: no thread, no hand-over, the fastest way */
 #define DQC_LOOP_THREADED 1 /**< a thread of the library does the I/O; events wait in a dqc_queue */
@@ -392,7 +427,8 @@ DQC_API void DQC_CALL dqc_config_free(dqc_config *config);
  * A loop. (To attach to a uv_loop_t of the application, see dqclient_uv.h.)
  * @param[in] mode DQC_LOOP_.
  * @param[out] out free with dqc_loop_free(). @param[out] error nullable.
- * @return DQC_OK; DQC_E_NOMEM; DQC_E_MISUSE; DQC_E_INTERNAL if the system gives no descriptors or thread.
+ * @return DQC_OK; DQC_E_NOMEM; DQC_E_MISUSE; DQC_E_INTERNAL if the system gives no descriptors or
+ * thread.
  * @threading any @since 0.1
  */
 DQC_API dqc_status DQC_CALL dqc_loop_new(int32_t mode, dqc_loop **out, dqc_error **error);
@@ -400,20 +436,23 @@ DQC_API dqc_status DQC_CALL dqc_loop_new(int32_t mode, dqc_loop **out, dqc_error
 /**
  * Run a driven loop: I/O, deadlines and callbacks.
  * @param[in] mode DQC_RUN_. @param[out] error nullable.
- * @return DQC_OK; DQC_E_MISUSE for a loop that is not driven, or from inside a callback; DQC_E_FORKED.
+ * @return DQC_OK; DQC_E_MISUSE for a loop that is not driven, or from inside a callback;
+ * DQC_E_FORKED.
  * @threading owner @since 0.1
  */
 DQC_API dqc_status DQC_CALL dqc_loop_run(dqc_loop *loop, int32_t mode, dqc_error **error);
 
 /**
- * A descriptor that becomes readable when a driven loop has work: put it into poll(), epoll or an event loop, then
+ * A descriptor that becomes readable when a driven loop has work: put it into poll(), epoll or an
+ * event loop, then
  * call dqc_loop_run(loop, DQC_RUN_NOWAIT). Ask dqc_loop_timeout_ms() before each wait.
  * @return the descriptor, owned by the loop; -1 for a loop that is not driven.
  * @threading owner @since 0.1
  */
 DQC_API int DQC_CALL dqc_loop_fd(const dqc_loop *loop);
 
-/** How long to wait for dqc_loop_fd() at most: ms, 0 for not at all, -1 for ever. @threading owner @since 0.1 */
+/** How long to wait for dqc_loop_fd() at most: ms, 0 for not at all, -1 for ever. @threading owner
+ * @since 0.1 */
 DQC_API int DQC_CALL dqc_loop_timeout_ms(const dqc_loop *loop);
 
 /** Make a running dqc_loop_run(DQC_RUN_ONCE) return. @threading any @since 0.1 */
@@ -422,17 +461,20 @@ DQC_API void DQC_CALL dqc_loop_wake(dqc_loop *loop);
 /** Connections keep their loop alive. @param[in] loop nullable. @threading any @since 0.1 */
 DQC_API void DQC_CALL dqc_loop_free(dqc_loop *loop);
 
-/* ------------------------------------------------------------------------------------------------- queues */
+/* -------------------------------------------------------------------------------------------------
+ * queues */
 
 /**
- * A queue for the events of connections on threaded loops: one for each event loop of the application.
+ * A queue for the events of connections on threaded loops: one for each event loop of the
+ * application.
  * @param[out] out free with dqc_queue_free(). @param[out] error nullable.
  * @return DQC_OK; DQC_E_NOMEM; DQC_E_INTERNAL if the system gives no descriptor.
  * @threading any @since 0.1
  */
 DQC_API dqc_status DQC_CALL dqc_queue_new(dqc_queue **out, dqc_error **error);
 
-/** A descriptor that is readable while events wait; never read it. Owned by the queue. @threading any @since 0.1 */
+/** A descriptor that is readable while events wait; never read it. Owned by the queue. @threading
+ * any @since 0.1 */
 DQC_API int DQC_CALL dqc_queue_fd(const dqc_queue *queue);
 
 /**
@@ -444,7 +486,8 @@ DQC_API int DQC_CALL dqc_queue_fd(const dqc_queue *queue);
 DQC_API int32_t DQC_CALL dqc_queue_wait(dqc_queue *queue, int64_t timeout_ms);
 
 /**
- * Call `notify` whenever the queue becomes non-empty. It runs on a thread of the library, may not block, and may
+ * Call `notify` whenever the queue becomes non-empty. It runs on a thread of the library, may not
+ * block, and may
  * call no function of the library.
  * @param[in] notify nullable: none. @param[in] user_data passed on.
  * @return DQC_OK.
@@ -462,10 +505,12 @@ DQC_API dqc_status DQC_CALL dqc_queue_set_notify(dqc_queue *queue,
  */
 DQC_API int64_t DQC_CALL dqc_queue_dispatch(dqc_queue *queue, uint64_t events_max);
 
-/** Events that still wait are discarded with it. @param[in] queue nullable. @threading any @since 0.1 */
+/** Events that still wait are discarded with it. @param[in] queue nullable. @threading any @since
+ * 0.1 */
 DQC_API void DQC_CALL dqc_queue_free(dqc_queue *queue);
 
-/* -------------------------------------------------------------------------------------------- connections */
+/* --------------------------------------------------------------------------------------------
+ * connections */
 
 #define DQC_STATE_NEW 0        /**< not connected yet */
 #define DQC_STATE_CONNECTING 1 /**< operations may be submitted: they wait */
@@ -476,8 +521,10 @@ DQC_API void DQC_CALL dqc_queue_free(dqc_queue *queue);
 /**
  * A connection object; no I/O yet.
  * @param[in] loop   nullable: a driven loop of its own, for blocking use.
- * @param[in] queue  for a threaded loop: where its events go (NULL: blocking calls only); else NULL.
- * @param[in] config copied. Names exactly one node. An empty "database": no SQL, administration only.
+ * @param[in] queue  for a threaded loop: where its events go (NULL: blocking calls only); else
+ * NULL.
+ * @param[in] config copied. Names exactly one node. An empty "database": no SQL, administration
+ * only.
  * @param[out] out   free with dqc_conn_free(). @param[out] error nullable.
  * @return DQC_OK; DQC_E_NOMEM; DQC_E_CONFIG; DQC_E_MISUSE.
  * @threading owner of the loop; any if threaded @since 0.1
@@ -486,7 +533,8 @@ DQC_API dqc_status DQC_CALL dqc_conn_new(dqc_loop *loop, dqc_queue *queue, const
                                          dqc_conn **out, dqc_error **error);
 
 /**
- * Connect in the background: resolve, connect, handshake, open the database. Operations may be submitted at once;
+ * Connect in the background: resolve, connect, handshake, open the database. Operations may be
+ * submitted at once;
  * the first leaves in the same segment as the handshake.
  * @param[in] callback,user_data nullable; receives one DQC_EVENT_DONE.
  * @param[out] op nullable. @param[out] error nullable.
@@ -501,17 +549,20 @@ DQC_API dqc_status DQC_CALL dqc_conn_connect_async(dqc_conn *conn, dqc_callback 
  * Connect to one node, blocking: dqc_config + dqc_conn_new + connect in one call.
  * @param[in] dsn,dsn_size "dqlite://host:port/database?option=value"; exactly one host.
  * @param[out] out free with dqc_conn_free(). @param[out] error nullable.
- * @return DQC_OK; DQC_E_CONFIG; DQC_E_RESOLVE, DQC_E_CONNECT, DQC_E_TIMEOUT, DQC_E_NOT_LEADER, … as the phase says.
+ * @return DQC_OK; DQC_E_CONFIG; DQC_E_RESOLVE, DQC_E_CONNECT, DQC_E_TIMEOUT, DQC_E_NOT_LEADER, … as
+ * the phase says.
  * @threading any @since 0.1
  */
 DQC_API dqc_status DQC_CALL dqc_conn_open(const char *dsn, size_t dsn_size, dqc_conn **out,
                                           dqc_error **error);
 
-/** dqc_conn_connect_async(), blocking. @param[out] error nullable. @threading owner; any if threaded @since 0.1 */
+/** dqc_conn_connect_async(), blocking. @param[out] error nullable. @threading owner; any if
+ * threaded @since 0.1 */
 DQC_API dqc_status DQC_CALL dqc_conn_connect(dqc_conn *conn, dqc_error **error);
 
 /**
- * End the connection: operations not yet sent get DQC_E_CLOSED, results still arriving are drained within the limits
+ * End the connection: operations not yet sent get DQC_E_CLOSED, results still arriving are drained
+ * within the limits
  * of the options drain_…, the socket is closed, then the callback runs.
  * @param[in] callback,user_data nullable. @param[out] op nullable. @param[out] error nullable.
  * @return DQC_OK accepted (also on a connection already closed); DQC_E_NOMEM; DQC_E_FORKED.
@@ -520,14 +571,16 @@ DQC_API dqc_status DQC_CALL dqc_conn_connect(dqc_conn *conn, dqc_error **error);
 DQC_API dqc_status DQC_CALL dqc_conn_close_async(dqc_conn *conn, dqc_callback callback,
                                                  void *user_data, uint64_t *op, dqc_error **error);
 
-/** dqc_conn_close_async(), blocking. @param[out] error nullable. @threading owner; any if threaded @since 0.1 */
+/** dqc_conn_close_async(), blocking. @param[out] error nullable. @threading owner; any if threaded
+ * @since 0.1 */
 DQC_API dqc_status DQC_CALL dqc_conn_close(dqc_conn *conn, dqc_error **error);
 
 /** A DQC_STATE_ constant. @threading any @since 0.1 */
 DQC_API int32_t DQC_CALL dqc_conn_state(const dqc_conn *conn);
 
 /**
- * The server's era, 'A' to 'D' (docs/protocol.md 0.2): A up to 1.11, B up to 1.14, C up to 1.18.1, D from 1.18.2 on.
+ * The server's era, 'A' to 'D' (docs/protocol.md 0.2): A up to 1.11, B up to 1.14, C up to 1.18.1,
+ * D from 1.18.2 on.
  * @return 0 while it is not known.
  * @threading any @since 0.1
  */
@@ -537,28 +590,35 @@ DQC_API int32_t DQC_CALL dqc_conn_era(const dqc_conn *conn);
 DQC_API const char *DQC_CALL dqc_conn_address(const dqc_conn *conn);
 
 /**
- * Give the connection up. If it is open, it is closed as by dqc_conn_close_async() in the background; statements and
+ * Give the connection up. If it is open, it is closed as by dqc_conn_close_async() in the
+ * background; statements and
  * cursors made from it may be freed later.
  * @param[in] conn nullable.
  * @threading any @since 0.1
  */
 DQC_API void DQC_CALL dqc_conn_free(dqc_conn *conn);
 
-/* ---------------------------------------------------------------------------------------------------- SQL */
+/* ----------------------------------------------------------------------------------------------------
+ * SQL */
 
 /*
- * How statements travel: each goes by the one request that is safe for its kind on the server's era. A statement that
- * no safe way exists for is refused with DQC_E_UNSUPPORTED before anything is sent; the message names the way round.
- * One call takes one statement; only exec without parameters takes several, none of which may yield rows.
+ * How statements travel: each goes by the one request that is safe for its kind on the server's
+ * era. A statement that
+ * no safe way exists for is refused with DQC_E_UNSUPPORTED before anything is sent; the message
+ * names the way round.
+ * One call takes one statement; only exec without parameters takes several, none of which may yield
+ * rows.
  * Use the script functions for everything else.
  */
 
 /**
  * Run a statement for its effect; rows that it yields are discarded.
- * @param[in] sql,sql_size  the text. @param[in] args,arg_count nullable; as many as the statement has parameters.
+ * @param[in] sql,sql_size  the text. @param[in] args,arg_count nullable; as many as the statement
+ * has parameters.
  * @param[in] options nullable. @param[in] callback,user_data nullable.
  * @param[out] op nullable; for dqc_conn_cancel(). @param[out] error nullable.
- * @return DQC_OK accepted; DQC_E_PARAMS, DQC_E_UNSUPPORTED, DQC_E_MISUSE, DQC_E_LIMIT, DQC_E_CLOSED, DQC_E_NOMEM,
+ * @return DQC_OK accepted; DQC_E_PARAMS, DQC_E_UNSUPPORTED, DQC_E_MISUSE, DQC_E_LIMIT,
+ * DQC_E_CLOSED, DQC_E_NOMEM,
  *         DQC_E_FORKED: refused, no event follows.
  * @threading owner; any if threaded @since 0.1
  */
@@ -580,8 +640,10 @@ DQC_API dqc_status DQC_CALL dqc_conn_query_async(dqc_conn *conn, const char *sql
                                                  uint64_t *op, dqc_error **error);
 
 /**
- * Run the statements of a script one after the other, up to the first error. Rows arrive in DQC_EVENT_ROWS events with
- * the number of their statement; an error carries the offset of the statement that failed. Statements before it stay
+ * Run the statements of a script one after the other, up to the first error. Rows arrive in
+ * DQC_EVENT_ROWS events with
+ * the number of their statement; an error carries the offset of the statement that failed.
+ * Statements before it stay
  * done, unless the script's own transaction is rolled back by the application.
  * Parameters and return as dqc_conn_exec_async().
  * @threading owner; any if threaded @since 0.1
@@ -616,25 +678,32 @@ DQC_API dqc_status DQC_CALL dqc_stmt_query_async(dqc_stmt *stmt, const dqc_value
                                                  uint64_t *op, dqc_error **error);
 
 /**
- * Ask for the end of an operation. Its terminal event comes promptly, with DQC_E_CANCELLED and what is known of the
- * outcome, unless it completed first; what the server still sends for it is drained in the background.
+ * Ask for the end of an operation. Its terminal event comes promptly, with DQC_E_CANCELLED and what
+ * is known of the
+ * outcome, unless it completed first; what the server still sends for it is drained in the
+ * background.
+ * @param[in] op as the submitting call told.
  * @return DQC_OK also for an operation that has completed; DQC_E_NOMEM; DQC_E_FORKED.
  * @threading owner; any if threaded @since 0.1
  */
 DQC_API dqc_status DQC_CALL dqc_conn_cancel(dqc_conn *conn, uint64_t op);
 
 /**
- * Stop (1) or resume (0) the flow of DQC_EVENT_ROWS of an operation; the server stops stepping soon after. Events that
+ * Stop (1) or resume (0) the flow of DQC_EVENT_ROWS of an operation; the server stops stepping soon
+ * after. Events that
  * were on their way may still come. Operations behind it wait.
+ * @param[in] op as the submitting call told. @param[in] pause 1 or 0.
  * @return DQC_OK; DQC_E_NOMEM; DQC_E_FORKED.
  * @threading owner; any if threaded @since 0.1
  */
 DQC_API dqc_status DQC_CALL dqc_conn_pause(dqc_conn *conn, uint64_t op, int32_t pause);
 
-/* The blocking forms. On a driven loop they run it, so callbacks of other operations may run meanwhile. */
+/* The blocking forms. On a driven loop they run it, so callbacks of other operations may run
+ * meanwhile. */
 
 /**
- * @param[out] result nullable. Else as dqc_conn_exec_async(); the return also tells the statement's own failure.
+ * @param[out] result nullable. Else as dqc_conn_exec_async(); the return also tells the statement's
+ * own failure.
  * @threading owner; any if threaded @since 0.1
  */
 DQC_API dqc_status DQC_CALL dqc_conn_exec(dqc_conn *conn, const char *sql, size_t sql_size,
@@ -652,22 +721,28 @@ DQC_API dqc_status DQC_CALL dqc_conn_query(dqc_conn *conn, const char *sql, size
                                            const dqc_call_options *options, dqc_rows **out,
                                            dqc_error **error);
 
-/** Rows are discarded. @param[out] result nullable: of the last statement. @threading owner; any if threaded @since 0.1 */
+/** Like dqc_conn_script_async(), blocking; rows are discarded. @param[out] result nullable: of the
+ * last statement.
+ * @threading owner; any if threaded @since 0.1 */
 DQC_API dqc_status DQC_CALL dqc_conn_script(dqc_conn *conn, const char *sql, size_t sql_size,
                                             const dqc_call_options *options, dqc_result *result,
                                             dqc_error **error);
 
-/** @param[out] out free with dqc_stmt_free(). @threading owner; any if threaded @since 0.1 */
+/** Like dqc_conn_prepare_async(), blocking. @param[out] out free with dqc_stmt_free().
+ * @threading owner; any if threaded @since 0.1 */
 DQC_API dqc_status DQC_CALL dqc_conn_prepare(dqc_conn *conn, const char *sql, size_t sql_size,
                                              const dqc_call_options *options, dqc_stmt **out,
                                              dqc_error **error);
 
-/** @param[out] result nullable. @threading owner; any if threaded @since 0.1 */
+/** Like dqc_conn_exec(), for a prepared statement. @param[out] result nullable.
+ * @threading owner; any if threaded @since 0.1 */
 DQC_API dqc_status DQC_CALL dqc_stmt_exec(dqc_stmt *stmt, const dqc_value *args, size_t arg_count,
                                           const dqc_call_options *options, dqc_result *result,
                                           dqc_error **error);
 
-/** @param[out] out a cursor, free with dqc_rows_free(). @threading owner; any if threaded @since 0.1 */
+/** Like dqc_conn_query(), for a prepared statement. @param[out] out a cursor, free with
+ * dqc_rows_free().
+ * @threading owner; any if threaded @since 0.1 */
 DQC_API dqc_status DQC_CALL dqc_stmt_query(dqc_stmt *stmt, const dqc_value *args, size_t arg_count,
                                            const dqc_call_options *options, dqc_rows **out,
                                            dqc_error **error);
@@ -675,13 +750,15 @@ DQC_API dqc_status DQC_CALL dqc_stmt_query(dqc_stmt *stmt, const dqc_value *args
 /** Number of parameters: the highest index. @threading any @since 0.1 */
 DQC_API uint32_t DQC_CALL dqc_stmt_param_count(const dqc_stmt *stmt);
 
-/** Name of parameter `index` (from 1) with its prefix; NULL if it has none. Lives as long as the statement.
+/** Name of a parameter. @param[in] index from 1. @return the name with its prefix; NULL if it has
+ * none. Lives as long as the statement.
  * @threading any @since 0.1 */
 DQC_API const char *DQC_CALL dqc_stmt_param_name(const dqc_stmt *stmt, uint32_t index);
 
 /**
  * Bind one value for executions without args; kept until bound anew.
- * @param[in] index from 1; 0: the value's name counts. @param[in] value copied. @param[out] error nullable.
+ * @param[in] index from 1; 0: the value's name counts. @param[in] value copied. @param[out] error
+ * nullable.
  * @return DQC_OK; DQC_E_PARAMS; DQC_E_NOMEM; DQC_E_FORKED.
  * @threading owner; any, one at a time, if threaded @since 0.1
  */
@@ -691,11 +768,13 @@ DQC_API dqc_status DQC_CALL dqc_stmt_bind(dqc_stmt *stmt, uint32_t index, const 
 /** One more reference. @param[in] stmt nullable. @return stmt. @threading any @since 0.1 */
 DQC_API dqc_stmt *DQC_CALL dqc_stmt_retain(dqc_stmt *stmt);
 
-/** Give a reference back; the last one finalizes the statement on the server. @param[in] stmt nullable.
+/** Give a reference back; the last one finalizes the statement on the server. @param[in] stmt
+ * nullable.
  * @threading any @since 0.1 */
 DQC_API void DQC_CALL dqc_stmt_free(dqc_stmt *stmt);
 
-/* --------------------------------------------------------------------------------------- batches of cells */
+/* --------------------------------------------------------------------------------------- batches
+ * of cells */
 
 /** Number of rows. @threading any @since 0.1 */
 DQC_API size_t DQC_CALL dqc_batch_row_count(const dqc_batch *batch);
@@ -722,7 +801,8 @@ DQC_API dqc_batch *DQC_CALL dqc_batch_retain(dqc_batch *batch);
 /** Give a reference back. @param[in] batch nullable. @threading any @since 0.1 */
 DQC_API void DQC_CALL dqc_batch_free(dqc_batch *batch);
 
-/* ----------------------------------------------------------------------------------------------- cursors */
+/* -----------------------------------------------------------------------------------------------
+ * cursors */
 
 /**
  * Go to the next row.
@@ -743,34 +823,43 @@ DQC_API dqc_status DQC_CALL dqc_rows_next_batch(dqc_rows *rows, dqc_batch **out,
 /** Number of columns. @threading any, one at a time @since 0.1 */
 DQC_API size_t DQC_CALL dqc_rows_column_count(const dqc_rows *rows);
 
-/** Name of a column, NUL-terminated; lives as long as the cursor. @param[in] column from 0; beyond the last: NULL.
+/** Name of a column, NUL-terminated; lives as long as the cursor. @param[in] column from 0; beyond
+ * the last: NULL.
  * @threading any, one at a time @since 0.1 */
 DQC_API const char *DQC_CALL dqc_rows_column_name(const dqc_rows *rows, size_t column);
 
-/** The cell in `column` of the current row, until the next step; NULL without a row or beyond the last column.
+/** The cell of the current row. @param[in] column from 0. @return the cell, until the next step;
+ * NULL without a row or beyond the last column.
  * @threading any, one at a time @since 0.1 */
 DQC_API const dqc_cell *DQC_CALL dqc_rows_cell(const dqc_rows *rows, size_t column);
 
-/** DQC_INTEGER … of the cell; DQC_NULL where there is none. @threading any, one at a time @since 0.1 */
+/** Type of the cell. @param[in] column from 0. @return DQC_INTEGER …; DQC_NULL where there is none.
+ * @threading any, one at a time @since 0.1 */
 DQC_API int32_t DQC_CALL dqc_rows_type(const dqc_rows *rows, size_t column);
 
-/** The cell as an integer; floats are truncated, all else is 0. @threading any, one at a time @since 0.1 */
+/** The cell as an integer. @param[in] column from 0. @return the integer; floats are truncated, all
+ * else is 0. @threading any, one at a time @since 0.1 */
 DQC_API int64_t DQC_CALL dqc_rows_int64(const dqc_rows *rows, size_t column);
 
-/** The cell as a float; integers are converted, all else is 0. @threading any, one at a time @since 0.1 */
+/** The cell as a float. @param[in] column from 0. @return the float; integers are converted, all
+ * else is 0. @threading any, one at a time @since 0.1 */
 DQC_API double DQC_CALL dqc_rows_double(const dqc_rows *rows, size_t column);
 
-/** Text or blob of the cell, until the next step; NULL for other types. @param[out] size nullable; bytes.
+/** Text or blob of the cell. @param[in] column from 0. @param[out] size nullable; bytes. @return
+ * the data, until the next step;
+ * NULL for other types.
  * @threading any, one at a time @since 0.1 */
 DQC_API const char *DQC_CALL dqc_rows_text(const dqc_rows *rows, size_t column, size_t *size);
 
-/** What a statement that modifies data did; complete after DQC_END. @threading any, one at a time @since 0.1 */
+/** What a statement that modifies data did; complete after DQC_END. @threading any, one at a time
+ * @since 0.1 */
 DQC_API void DQC_CALL dqc_rows_result(const dqc_rows *rows, dqc_result *result);
 
 /** Rows not read yet are cancelled. @param[in] rows nullable. @threading any @since 0.1 */
 DQC_API void DQC_CALL dqc_rows_free(dqc_rows *rows);
 
-/* ---------------------------------------------------------------------------------------- administration */
+/* ----------------------------------------------------------------------------------------
+ * administration */
 
 #define DQC_ADMIN_LEADER 0   /**< rows: id, address (0 and "" if this node knows of none) */
 #define DQC_ADMIN_CLUSTER 1  /**< rows: id, address, role */
@@ -786,7 +875,8 @@ DQC_API void DQC_CALL dqc_rows_free(dqc_rows *rows);
 #define DQC_ROLE_STANDBY 1
 #define DQC_ROLE_SPARE 2
 
-/** One administrative request; ids are unsigned 64-bit numbers and come back in DQC_INTEGER cells bit by bit. */
+/** One administrative request; ids are unsigned 64-bit numbers and come back in DQC_INTEGER cells
+ * bit by bit. */
 typedef struct dqc_admin {
   uint32_t struct_size; /**< sizeof(dqc_admin) */
   int32_t verb;         /**< DQC_ADMIN_ */
@@ -796,7 +886,8 @@ typedef struct dqc_admin {
 } dqc_admin;
 
 /**
- * LEADER, CLUSTER, DESCRIBE, WEIGHT and DUMP are answered by any node, the others by the leader only.
+ * LEADER, CLUSTER, DESCRIBE, WEIGHT and DUMP are answered by any node, the others by the leader
+ * only.
  * @param[in] request copied. Else as dqc_conn_query_async().
  * @threading owner; any if threaded @since 0.1
  */

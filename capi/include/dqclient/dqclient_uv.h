@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /**
  * @file dqclient_uv.h
- * Run dqclient on a uv_loop_t of the application. A header of its own, so that dqclient.h does not depend on libuv.
+ * Run dqclient on a uv_loop_t of the application. A header of its own, so that dqclient.h does not
+ * depend on libuv.
  */
 #ifndef DQCLIENT_UV_H
 #define DQCLIENT_UV_H
@@ -14,9 +15,12 @@ extern "C" {
 #endif
 
 /**
- * A loop that lives on the application's uv_loop_t: callbacks run inside its uv_run(). The application's libuv must be
- * the one that dqclient uses (the shared library of the system). Blocking calls are refused with DQC_E_MISUSE.
- * After the last handle is freed, run the uv loop once more so that the library's uv handles are closed.
+ * A loop that lives on the application's uv_loop_t: callbacks run inside its uv_run(). The
+ * application's libuv must be
+ * the one that dqclient uses (the shared library of the system). Blocking calls are refused with
+ * DQC_E_MISUSE.
+ * After the last handle is freed, run the uv loop once more so that the library's uv handles are
+ * closed.
  * @param[in] uv   outlives the loop and all its connections.
  * @param[out] out free with dqc_loop_free(). @param[out] error nullable.
  * @return DQC_OK; DQC_E_NOMEM; DQC_E_MISUSE; DQC_E_INTERNAL with libuv's reason.

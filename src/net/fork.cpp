@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "base/fork.hpp"
+#include "net/fork.hpp"
 
 #include <pthread.h>
 
