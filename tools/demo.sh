@@ -52,7 +52,7 @@ trap 'exit 143' TERM HUP
 
 echo "\$ dqc dev --nodes 3"
 : >"$lines"
-"$dqc" dev --nodes 3 --dir "$work/data" >"$lines" &
+TMPDIR=$work "$dqc" dev --nodes 3 >"$lines" &
 cluster=$!
 for ((n = 0; n < start_s * 10; n++)); do
   if grep -q '^ready' "$lines"; then break; fi
@@ -66,11 +66,11 @@ mapfile -t addresses < <(sed -n 's/^node [0-9]*: //p' "$lines")
 [ "${#addresses[@]}" -eq 3 ] || die "expected three addresses"
 
 printf '\n$ demo %s\n' "${addresses[*]}"
-timeout -k 5 "$program_s" "$tour" "${addresses[@]}" || die "the tour in C failed"
+timeout --foreground -k 5 "$program_s" "$tour" "${addresses[@]}" || die "the tour in C failed"
 
 dsn=$(sed -n 's/^dsn: //p' "$lines" | tail -n 1) # the last one: of the node that leads now
 printf '\n$ coroutine %s\n' "$dsn"
-timeout -k 5 "$program_s" "$coroutine" "$dsn" || die "the C++ example failed"
+timeout --foreground -k 5 "$program_s" "$coroutine" "$dsn" || die "the C++ example failed"
 
 echo
 stop_cluster || die "the cluster did not stop cleanly"

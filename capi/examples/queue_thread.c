@@ -28,8 +28,8 @@ static void DQC_CALL on_event(void *user_data, const dqc_event *event) {
   } else if (event->type == DQC_EVENT_DONE) {
     progress->outstanding--;
     if (event->error != NULL) {
-      progress->failures++;
-      fprintf(stderr, "%s\n", dqc_error_message(event->error));
+      /* One failure can take all that follow along: the first tells why. */
+      if (progress->failures++ == 0) fprintf(stderr, "%s\n", dqc_error_message(event->error));
     }
   }
 }

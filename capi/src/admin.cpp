@@ -62,12 +62,22 @@ Status FillRequest(Call* call, const dqc_admin& admin) {
   }
 }
 
+Status CheckAdmin(const dqc_admin* admin) {
+  if (admin == nullptr) return Misuse("the request is NULL");
+  if (admin->struct_size < sizeof(dqc_admin) || admin->struct_size > 4096)
+    return Misuse("dqc_admin.struct_size is not set");
+  const auto* bytes = reinterpret_cast<const unsigned char*>(admin);
+  for (size_t i = sizeof(dqc_admin); i < admin->struct_size; ++i) {
+    if (bytes[i] != 0) return Misuse("dqc_admin has fields this version does not know");
+  }
+  return {};
+}
+
 Result<IntrusivePtr<Call>> AdminCall(dqc_conn* conn, const dqc_admin* admin,
                                      const dqc_call_options* options) {
   DQC_TRY(Check(conn, "connection"));
   DQC_TRY(CheckOptions(options));
-  if (admin == nullptr || admin->struct_size < sizeof(dqc_admin))
-    return Misuse("dqc_admin.struct_size is not set");
+  DQC_TRY(CheckAdmin(admin));
   IntrusivePtr<Call> call = conn->shared->NewCall(session::OpKind::kAdmin, options);
   DQC_TRY(FillRequest(call.get(), *admin));
   return call;

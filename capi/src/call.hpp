@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-// An operation with the application's callback, and the cursor that blocking callers use in its place.
+// An operation with the application's callback, and the cursor that blocking callers use in its
+// place.
 #pragma once
 
 #include "base/pool.hpp"
@@ -37,7 +38,8 @@ class Call final : public net::QueuedOperation {
 
 }  // namespace dqc::capi
 
-// The rows of one operation, taken by the thread that waits for them: a queue of its own for its events.
+// The rows of one operation, taken by the thread that waits for them: a queue of its own for its
+// events.
 struct dqc_rows : public dqc::net::EventQueue {
  public:
   dqc_rows* pool_next = nullptr;
@@ -49,7 +51,8 @@ struct dqc_rows : public dqc::net::EventQueue {
   dqc::Result<bool> NextBatch();
   dqc::Status WaitForEnd();  // throws rows away
   void BufferRest() noexcept;
-  void Free() noexcept;  // the application's reference
+  void Free() noexcept;        // the application's reference
+  void FreeUnused() noexcept;  // its call was refused
 
   // By the call, where its events are delivered.
   void TakeRows(dqc::IntrusivePtr<dqc::session::Batch> batch) { batch_ = std::move(batch); }

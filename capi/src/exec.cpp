@@ -201,8 +201,7 @@ dqc_status dqc_conn_prepare(dqc_conn* conn, const char* sql, size_t sql_size,
     DQC_TRY(call.status());
     const dqc::IntrusivePtr<Statement> statement = (*call)->stmt;
     DQC_TRY(conn->shared->RunBlocking(std::move(*call), nullptr));
-    statement->Retain();
-    *out = reinterpret_cast<dqc_stmt*>(statement.get());
+    *out = statement->Lend();
     return {};
   });
 }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-// The wall between C++ and the callers of the C interface: every exported function that can fail goes through it.
+// The wall between C++ and the callers of the C interface: every exported function that can fail
+// goes through it.
 #pragma once
 
 #include <exception>

@@ -3,13 +3,14 @@
 
 #include <cstdint>
 
-#include "base/fork.hpp"
 #include "base/status.hpp"
 #include "dqclient/dqclient.h"
+#include "net/fork.hpp"
 
 namespace dqc::capi {
 
-// First member of every handle: tells a live one from rubbish, and the parent's from the child's after fork().
+// First member of every handle: tells a live one from rubbish, and the parent's from the child's
+// after fork().
 template <uint32_t kMagic>
 struct Handle {
   uint32_t magic = kMagic;

@@ -14,6 +14,7 @@ struct dqc_dial final : public dqc::Deliverable {
   IntrusivePtr<Connection> connection;
   dqc_dial_callback callback = nullptr;
   void* user_data = nullptr;
+  uint32_t fork_generation = dqc::ForkGeneration();
 
   void Deliver() noexcept override { callback(user_data, connection->address().c_str(), this); }
   void Discard() noexcept override { dqc_dial_done(this, -1, "the queue was freed"); }
@@ -99,6 +100,10 @@ IntrusivePtr<net::Hooks> MakeHooks(const dqc_config& config) {
 
 extern "C" void dqc_dial_done(dqc_dial* dial, int fd, const char* message) {
   if (dial == nullptr) {
+    if (fd >= 0) close(fd);
+    return;
+  }
+  if (dial->fork_generation != dqc::ForkGeneration()) {  // its connection is the parent's
     if (fd >= 0) close(fd);
     return;
   }

@@ -37,17 +37,17 @@ IntrusivePtr<dqc_rows> dqc_rows::Make(Shared* shared) {
   rows->shared_ = IntrusivePtr<Shared>::Share(shared);
   rows->magic = kMagic;
   rows->fork_generation = dqc::ForkGeneration();
-  shared->loop->AddUser();
   return IntrusivePtr<dqc_rows>::Adopt(rows);
 }
 
 bool dqc_rows::forked() const { return fork_generation != dqc::ForkGeneration(); }
 
 void dqc_rows::Start(IntrusivePtr<Call> call) {
+  shared_->AddOpenCursor(this);  // first: it may throw
   call->cursor = this;
   call->out = IntrusivePtr<EventQueue>::Share(this);
   call_ = std::move(call);
-  shared_->AddOpenCursor(this);
+  shared_->loop->AddUser();
 }
 
 void dqc_rows::DropBatch() noexcept {
@@ -113,7 +113,14 @@ void dqc_rows::Free() noexcept {
   shared->loop->DropUser();
 }
 
+void dqc_rows::FreeUnused() noexcept {
+  shared_->DropOpenCursor(this);
+  done_ = true;
+  Free();
+}
+
 void dqc_rows::Dispose() {
+  magic = 0;
   const IntrusivePtr<dqc::Pool<dqc_rows>> home = std::move(home_);
   shared_ = nullptr;
   header_ = nullptr;

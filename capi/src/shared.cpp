@@ -111,6 +111,10 @@ Status Shared::Dispatch(IntrusivePtr<Call> call) {
 
 Status Shared::Submit(IntrusivePtr<Call> call, dqc_callback callback, void* user_data,
                       uint64_t* op) {
+  if (loop->mode() == net::LoopMode::kThreaded && !queue) {
+    return Status::Make(Code::kMisuse,
+                        "the connection was made without a queue: blocking calls only");
+  }
   call->callback = callback;
   call->user_data = user_data;
   call->out = IntrusivePtr<net::EventQueue>::Share(connection->out());
@@ -138,9 +142,9 @@ Result<IntrusivePtr<dqc_rows>> Shared::Begin(IntrusivePtr<Call> call) {
   BufferOpenCursors();
   IntrusivePtr<dqc_rows> cursor = dqc_rows::Make(this);
   cursor->Start(call);
-  const Status accepted = Dispatch(std::move(call));
+  Status accepted = Dispatch(std::move(call));
   if (!accepted.ok()) {
-    cursor.Detach()->Free();
+    cursor.Detach()->FreeUnused();
     return accepted;
   }
   return cursor;
@@ -167,7 +171,8 @@ void Shared::DropOpenCursor(dqc_rows* cursor) noexcept {
                       open_cursors_.end());
 }
 
-// A result that somebody is in the middle of reading holds up what is behind it: let its rest come in.
+// A result that somebody is in the middle of reading holds up what is behind it: let its rest come
+// in.
 void Shared::BufferOpenCursors() {
   std::lock_guard<std::mutex> lock(mutex_);
   for (dqc_rows* cursor : open_cursors_) cursor->BufferRest();

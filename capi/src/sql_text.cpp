@@ -18,7 +18,8 @@ Status CheckText(std::string_view sql, const sql::Summary& summary) {
   return {};
 }
 
-// Several statements in one request: nobody would see rows, parameters would go astray (section 7.2), and what the
+// Several statements in one request: nobody would see rows, parameters would go astray (section
+// 7.2), and what the
 // safety table must look at has to travel alone.
 Status CheckSeveral(std::string_view sql, const sql::Summary& summary) {
   if (summary.any_params) {
@@ -74,7 +75,8 @@ Status SetText(const Shared& shared, Call* call, std::string_view sql, const dqc
 Status SetExecution(Call* call, Statement* statement, const dqc_value* values, size_t count) {
   const session::PreparedStatement& prepared = statement->prepared;
   Params params;
-  if (values == nullptr && prepared.params > 0) {
+  if (values == nullptr) count = 0;
+  if (count == 0 && prepared.params > 0) {
     std::vector<wire::Value> bound;
     DQC_TRY(statement->BoundValues(bound));
     params.Use(std::move(bound));

@@ -8,11 +8,13 @@
 
 namespace dqc::capi {
 
-// Fills `call` for one statement (or, with `may_be_several`, for several that yield no rows and have no parameters).
+// Fills `call` for one statement (or, with `may_be_several`, for several that yield no rows and
+// have no parameters).
 Status SetText(const Shared& shared, Call* call, std::string_view sql, const dqc_value* values,
                size_t count, bool may_be_several);
 
-// Fills `call` for an execution of `statement` with these values, or with the bound ones if there are none.
+// Fills `call` for an execution of `statement` with these values, or with the bound ones if there
+// are none.
 Status SetExecution(Call* call, Statement* statement, const dqc_value* values, size_t count);
 
 // The one statement of a text to be prepared.

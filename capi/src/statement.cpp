@@ -10,7 +10,6 @@ namespace dqc::capi {
 Statement::Statement(IntrusivePtr<Shared> shared_in, std::string_view sql_in,
                      const sql::Statement& text)
     : shared(std::move(shared_in)), sql(sql_in) {
-  shared->loop->AddUser();
   prepared.text = text;
   sql::ListParams(sql, 0, params);
   names.resize(text.param_count);
@@ -25,7 +24,18 @@ Statement::~Statement() {
   if (forked()) return;
   if (finalizer_)
     shared->connection->PostSubmit(IntrusivePtr<net::QueuedOperation>::Adopt(finalizer_.Detach()));
-  shared->loop->DropUser();
+}
+
+dqc_stmt* Statement::Lend() {
+  Retain();
+  shared->loop->AddUser();
+  return reinterpret_cast<dqc_stmt*>(this);
+}
+
+void Statement::GiveBack() noexcept {
+  const IntrusivePtr<net::Loop> loop = shared->loop;
+  Release();
+  loop->DropUser();
 }
 
 void Statement::Prepared(uint32_t id, uint64_t param_count) noexcept {
@@ -35,7 +45,6 @@ void Statement::Prepared(uint32_t id, uint64_t param_count) noexcept {
   try {
     IntrusivePtr<Call> call = shared->NewCall(session::OpKind::kFinalize, nullptr);
     call->deadline = session::kNever;
-    call->out = IntrusivePtr<net::EventQueue>::Share(shared->connection->out());
     call->main.type = wire::RequestType::kFinalize;
     call->main.reply = wire::ResponseType::kEmpty;
     if (wire::Encode(wire::request::Finalize{0, id}, 0, call->main.frame).ok())
@@ -122,14 +131,13 @@ dqc_status dqc_stmt_bind(dqc_stmt* stmt, uint32_t index, const dqc_value* value,
 }
 
 dqc_stmt* dqc_stmt_retain(dqc_stmt* stmt) {
-  if (stmt != nullptr) FromHandle(stmt)->Retain();
-  return stmt;
+  return stmt == nullptr ? nullptr : FromHandle(stmt)->Lend();
 }
 
 void dqc_stmt_free(dqc_stmt* stmt) {
   if (stmt == nullptr) return;
   if (FromHandle(stmt)->forked()) return;  // its connection, and perhaps a lock, is the parent's
-  FromHandle(stmt)->Release();
+  FromHandle(stmt)->GiveBack();
 }
 
 }  // extern "C"

@@ -22,6 +22,10 @@ class Statement : public RefCounted<Statement> {
   bool valid() const { return magic == kMagic; }
   bool forked() const { return fork_generation != ForkGeneration(); }
 
+  // A reference of the application's, by which it can reach the loop; a call that is under way has none.
+  dqc_stmt* Lend();
+  void GiveBack() noexcept;
+
   const IntrusivePtr<Shared> shared;
   const std::string sql;
   session::PreparedStatement prepared;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-// Configuration: one table of keys gives parsing, ranges, defaults and the reference page docs/configuration.md.
+// Configuration: one table of keys gives parsing, ranges, defaults and the reference page
+// docs/configuration.md.
 #pragma once
 
 #include <array>
@@ -18,8 +19,10 @@ inline constexpr uint16_t kDefaultPort = 9001;
 
 enum class KeyType : uint8_t { kText, kBool, kInteger, kBytes, kDuration, kEnum };
 
-// X(Id, "key", type, "default", min, max, "enum values or empty", "since", "one line of documentation")
-// Durations are held in microseconds and written with h, m, s, ms or us; a bare number is milliseconds. Bytes accept KiB,
+// X(Id, "key", type, "default", min, max, "enum values or empty", "since", "one line of
+// documentation")
+// Durations are held in microseconds and written with h, m, s, ms or us; a bare number is
+// milliseconds. Bytes accept KiB,
 // MiB, GiB.
 #define DQC_CONFIG_KEYS(X)                                                                         \
   X(Database, "database", kText, "default", 0, 200, "", "0.1",                                     \
@@ -111,16 +114,21 @@ class Config {
   // The value as text in the form that Set accepts.
   Result<std::string> Get(std::string_view key) const;
 
-  // "dqlite://host[:port][,host[:port]…][/database][?key=value[&key=value…]]"; '%'-escapes; IPv6 in brackets;
-  // the default port is 9001. kConfig names the offending part and its offset. On error *this is unchanged. What the
+  // "dqlite://host[:port][,host[:port]…][/database][?key=value[&key=value…]]"; '%'-escapes; IPv6 in
+  // brackets;
+  // the default port is 9001. kConfig names the offending part and its offset. On error *this is
+  // unchanged. What the
   // DSN does not name keeps its value; the addresses are replaced. No key may come twice.
   Status ParseDsn(std::string_view dsn);
-  // Adds DQC_<KEY> for every key and DQC_DSN first, read through `lookup` (null or empty: unset). On error *this is
+  // Adds DQC_<KEY> for every key and DQC_DSN first, read through `lookup` (null or empty: unset).
+  // On error *this is
   // unchanged.
   Status LoadEnvironment(const char* (*lookup)(const char* name));
 
-  // Each "host:port", IPv6 in brackets; host names, IPv4, IPv6; blanks around the commas are passed over. Validated,
-  // order kept, the default port added, repeated ones dropped; at most 1000. On error *this is unchanged.
+  // Each "host:port", IPv6 in brackets; host names, IPv4, IPv6; blanks around the commas are passed
+  // over. Validated,
+  // order kept, the default port added, repeated ones dropped; at most 1000. On error *this is
+  // unchanged.
   Status SetAddresses(std::string_view comma_separated);
   const std::vector<std::string>& addresses() const { return addresses_; }
 
@@ -140,12 +148,15 @@ struct Address {
   std::string host;  // without brackets
   uint16_t port = 0;
 };
-// "host", "host:port", "[v6]:port", "[v6%zone]:port"; kConfig says what is wrong. `default_port` 0: a port is required.
-// Refused: "any" addresses (0.0.0.0, [::]), multicast, broadcast, IPv4 in odd spellings. [::ffff:a.b.c.d] becomes IPv4.
+// "host", "host:port", "[v6]:port", "[v6%zone]:port"; kConfig says what is wrong. `default_port` 0:
+// a port is required.
+// Refused: "any" addresses (0.0.0.0, [::]), multicast, broadcast, IPv4 in odd spellings.
+// [::ffff:a.b.c.d] becomes IPv4.
 Result<Address> ParseAddress(std::string_view text, uint16_t default_port);
 std::string FormatAddress(const Address& address);  // ParseAddress() takes it back
 
-// 1–200 bytes of [A-Za-z0-9._-], not starting with "file:" or ':' (protocol 5.3: other names kill nodes).
+// 1–200 bytes of [A-Za-z0-9._-], not starting with "file:" or ':' (protocol 5.3: other names kill
+// nodes).
 Status CheckDatabaseName(std::string_view name);
 
 // Markdown of docs/configuration.md.

@@ -65,7 +65,8 @@ void Connection::Log(LogLevel level, const char* event, std::string_view message
   }
 }
 
-// --------------------------------------------------------------------------------------------- submission
+// ---------------------------------------------------------------------------------------------
+// submission
 
 void Connection::Accept(IntrusivePtr<QueuedOperation> op, void (*run)(Command*) noexcept) noexcept {
   loop_->OperationStarted();
@@ -149,28 +150,39 @@ void Connection::PostCancel(QueuedOperation* op) noexcept {
 }
 
 Status Connection::Close(IntrusivePtr<QueuedOperation> op) {
-  const auto run = [](Command* command) noexcept {
-    auto self = IntrusivePtr<QueuedOperation>::Adopt(
-        static_cast<QueuedOperation::OwnCommand*>(command)->op);
-    const IntrusivePtr<Connection> connection = self->connection;
-    connection->Guarded([&] {
-      connection->session_.Close(IntrusivePtr<session::Operation>::Adopt(self.Detach()), false,
-                                 Loop::Now());
-    });
-  };
   if (!OnLoopThread()) {
-    Accept(std::move(op), run);
+    Accept(std::move(op), [](Command* command) noexcept {
+      auto self = IntrusivePtr<QueuedOperation>::Adopt(
+          static_cast<QueuedOperation::OwnCommand*>(command)->op);
+      const IntrusivePtr<Connection> connection = self->connection;
+      connection->RunClose(std::move(self));
+    });
     return {};
   }
   loop_->OperationStarted();
-  QueuedOperation* raw = op.Detach();
-  raw->command_.op = raw;
-  run(&raw->command_);
+  RunClose(std::move(op));
   loop_->EventReadyOutside();
   return {};
 }
 
-// Work on the session that is told apart by the operation's number: at once, or on the loop's thread.
+void Connection::RunClose(IntrusivePtr<QueuedOperation> op) noexcept {
+  if (!close_op_) {
+    close_op_ = op;
+    loop_->AddCloser(this);
+  }
+  Guarded([&] {
+    session_.Close(IntrusivePtr<session::Operation>::Adopt(op.Detach()), false, Loop::Now());
+  });
+}
+
+void Connection::EndClose() noexcept {
+  const IntrusivePtr<QueuedOperation> op = close_op_;
+  op->completed = true;  // so that the session does not tell it again
+  OnDone(IntrusivePtr<session::Operation>::Share(op.get()));
+}
+
+// Work on the session that is told apart by the operation's number: at once, or on the loop's
+// thread.
 template <typename Work>
 Status Connection::Tell(Work work) {
   if (OnLoopThread()) {
@@ -232,10 +244,15 @@ void Connection::AbandonAfterFork() noexcept {
   if (fd >= 0) close(fd);
 }
 
-// -------------------------------------------------------------------------------------------------- dialling
+// --------------------------------------------------------------------------------------------------
+// dialling
 
 void Connection::StartConnecting(IntrusivePtr<QueuedOperation> op) noexcept {
   Guarded([&] {
+    if (session_.state() != State::kNew) {  // a close call overtook it
+      op->status = Status::Make(Code::kClosed, "the connection was closed").With(Phase::kClose);
+      return OnDone(IntrusivePtr<session::Operation>::Adopt(op.Detach()));
+    }
     Retain();  // while registered
     registered_ = true;
     loop_->AddConnection();
@@ -316,9 +333,12 @@ void Connection::OnDialed(Result<int> fd) noexcept {
   });
 }
 
-// ------------------------------------------------------------------------------------------------------- I/O
+// -------------------------------------------------------------------------------------------------------
+// I/O
 
 void Connection::OnSocket(int status, int events) noexcept {
+  // With an error, as of a reset behind the last data, libuv has stopped the handle: AfterEntry starts it again.
+  if (status != 0) interest_ = 0;
   Guarded([&] {
     if (status != 0 || (events & UV_READABLE) != 0) {
       for (int turn = 0; turn < kReadsPerTurn && session_.wants_read() && transport_; ++turn) {
@@ -396,7 +416,8 @@ void Connection::OnTimer() noexcept {
   loop_->AfterCallback();
 }
 
-// -------------------------------------------------------------------------------------------------- bookkeeping
+// --------------------------------------------------------------------------------------------------
+// bookkeeping
 
 void Connection::AfterEntry() noexcept {
   const State state = session_.state();
@@ -478,7 +499,12 @@ void Connection::OnRows(IntrusivePtr<session::Batch> batch) noexcept {
 void Connection::OnDone(IntrusivePtr<session::Operation> op) noexcept {
   loop_->OperationDone();
   auto* queued = static_cast<QueuedOperation*>(op.Detach());
+  if (queued == close_op_.get()) {
+    loop_->DropCloser(this);
+    close_op_ = nullptr;
+  }
   const IntrusivePtr<EventQueue> out = queued->out;
+  if (!out) return queued->Discard();  // nobody wants to know
   out->Push(queued);
 }
 

@@ -67,7 +67,8 @@ class Hooks : public RefCounted<Hooks> {
   void Dispose() { delete this; }
 };
 
-// A session on a loop: moves bytes between it and a transport, and keeps its time. Outlives the application's handle
+// A session on a loop: moves bytes between it and a transport, and keeps its time. Outlives the
+// application's handle
 // while it has a socket.
 class Connection final : public RefCounted<Connection>,
                          private session::Sink,
@@ -76,7 +77,8 @@ class Connection final : public RefCounted<Connection>,
   Connection(IntrusivePtr<Loop> loop, IntrusivePtr<EventQueue> out, ConnectionOptions options,
              IntrusivePtr<Hooks> hooks);
 
-  // --- any thread where the loop is threaded, else its owner. The operation's `out` and `connection` are set.
+  // --- any thread where the loop is threaded, else its owner. The operation's `out` and
+  // `connection` are set.
   // An error means: not accepted, no event will follow.
   Status Connect(IntrusivePtr<QueuedOperation> op);
   Status Submit(IntrusivePtr<QueuedOperation> op);
@@ -103,12 +105,15 @@ class Connection final : public RefCounted<Connection>,
   Connection* next = nullptr;
   bool dirty = false;
   void Flush() noexcept;
+  Connection* next_closer = nullptr;
+  void EndClose() noexcept;  // tells the application now that the connection is closed
 
  private:
   friend class RefCounted<Connection>;
   ~Connection();
   void Dispose() { delete this; }
 
+  void RunClose(IntrusivePtr<QueuedOperation> op) noexcept;
   bool OnLoopThread() const { return loop_->mode() != LoopMode::kThreaded; }
   void Accept(IntrusivePtr<QueuedOperation> op, void (*run)(Command*) noexcept) noexcept;
   void StartConnecting(IntrusivePtr<QueuedOperation> op) noexcept;
@@ -143,8 +148,9 @@ class Connection final : public RefCounted<Connection>,
   session::Time timer_at_ = session::kNever;
   int interest_ = 0;
   bool write_blocked_ = false;
-  bool registered_ = false;       // counted in the loop, holds a reference to itself
-  session::Time flushed_at_ = 0;  // of the last request, for adaptive polling
+  IntrusivePtr<QueuedOperation> close_op_;  // while the loop knows it as a closer
+  bool registered_ = false;                 // counted in the loop, holds a reference to itself
+  session::Time flushed_at_ = 0;            // of the last request, for adaptive polling
   std::atomic<session::State> state_{session::State::kNew};
   std::atomic<session::Era> era_{session::Era::kUnknown};
   std::atomic<uint64_t> next_op_id_{1};

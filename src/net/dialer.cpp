@@ -10,6 +10,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <memory>
 #include <new>
 
 #include "client/config.hpp"
@@ -69,8 +70,8 @@ Status Dialer::Start(std::string_view address) {
   hints.ai_flags = AI_NUMERICHOST | AI_NUMERICSERV;
   addrinfo* list = nullptr;
   if (getaddrinfo(host_.c_str(), service_.c_str(), &hints, &list) == 0) {
+    const std::unique_ptr<addrinfo, decltype(&freeaddrinfo)> owned(list, freeaddrinfo);
     AddAddresses(list);
-    freeaddrinfo(list);
     // Not from here: the owner must not hear of it inside Start.
     uv_timer_start(
         timer_,
@@ -187,7 +188,11 @@ Status Dialer::Open(Attempt* attempt) {
     errno = saved;
     return Status::Make(Code::kConnect, "connect");
   };
+#ifdef SOCK_CLOEXEC  // at once: another thread may fork() and exec()
+  attempt->fd = socket(attempt->address.ss_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+#else
   attempt->fd = socket(attempt->address.ss_family, SOCK_STREAM, 0);
+#endif
   if (attempt->fd < 0) return failed(errno);
   fcntl(attempt->fd, F_SETFD, FD_CLOEXEC);
   fcntl(attempt->fd, F_SETFL, fcntl(attempt->fd, F_GETFL) | O_NONBLOCK);

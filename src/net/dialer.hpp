@@ -13,8 +13,10 @@
 
 namespace dqc::net {
 
-// Connects to one "host:port": resolves the name off the loop, then tries its addresses with a head start each
-// (happy eyeballs, IPv6 and IPv4 in turn). Reports once, unless cancelled first; never inside Start.
+// Connects to one "host:port": resolves the name off the loop, then tries its addresses with a head
+// start each
+// (happy eyeballs, IPv6 and IPv4 in turn). Reports once, unless cancelled first; never inside
+// Start.
 class Dialer : public RefCounted<Dialer> {
  public:
   class Owner {

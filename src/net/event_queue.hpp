@@ -11,7 +11,8 @@
 
 namespace dqc::net {
 
-// Events on their way to the application, first in first out. Pushing never fails and never allocates.
+// Events on their way to the application, first in first out. Pushing never fails and never
+// allocates.
 class EventQueue : public RefCounted<EventQueue> {
  public:
   using Notify = void (*)(void* user_data);
@@ -23,7 +24,8 @@ class EventQueue : public RefCounted<EventQueue> {
   bool empty() const;
   // Waits for an item; negative: for ever. True if there is one.
   bool Wait(int64_t timeout_us);
-  // A descriptor that is readable while the queue is not empty; made at the first call, -1 if the system has none.
+  // A descriptor that is readable while the queue is not empty; made at the first call, -1 if the
+  // system has none.
   int Descriptor();
   void SetNotify(Notify notify, void* user_data);
   // Nobody takes events any more: those that wait and those that will come are discarded.

@@ -6,7 +6,6 @@
 
 #include <algorithm>
 #include <string>
-#include <system_error>
 
 #include "net/connection.hpp"
 
@@ -32,6 +31,15 @@ class BlockSignals {
   sigset_t saved_;
 };
 
+// Detached. Without std::thread, which allocates and throws. False if the system gives none.
+bool StartThread(void* (*main)(void*), void* argument) {
+  BlockSignals blocked;
+  pthread_t thread;
+  if (pthread_create(&thread, nullptr, main, argument) != 0) return false;
+  pthread_detach(thread);
+  return true;
+}
+
 }  // namespace
 
 session::Time Loop::Now() { return uv_hrtime() / 1000; }
@@ -46,16 +54,18 @@ Result<IntrusivePtr<Loop>> Loop::Make(LoopMode mode, uv_loop_t* attach_to) {
   auto loop = IntrusivePtr<Loop>::Adopt(new Loop(mode));
   loop->ready_ = IntrusivePtr<EventQueue>::Adopt(new EventQueue());
   DQC_TRY(loop->Init(attach_to));
-  loop->Retain();  // held by the users together, given back by WindUp
-  if (mode == LoopMode::kThreaded) {
-    BlockSignals blocked;
-    try {
-      std::thread([raw = loop.get()] { raw->ThreadMain(); }).detach();
-    } catch (const std::system_error& e) {
-      loop->CloseHandles();
-      loop->Release();
-      return Status::Make(Code::kInternal, std::string("no thread for the loop: ") + e.what());
-    }
+  loop->Retain();  // held by the users together, given back by CloseHandles
+  if (mode != LoopMode::kThreaded) return loop;
+  loop->ready_->Abandon();  // nobody runs this loop to take events from it
+  const auto main = [](void* raw) -> void* {
+    static_cast<Loop*>(raw)->ThreadMain();
+    return nullptr;
+  };
+  loop->Retain();  // the thread's
+  if (!StartThread(main, loop.get())) {
+    loop->Release();
+    loop->CloseHandles();
+    return Status::Make(Code::kInternal, "the system gives no thread for the loop");
   }
   return loop;
 }
@@ -85,7 +95,7 @@ Status Loop::Init(uv_loop_t* attach_to) {
   uv_prepare_start(&prepare_,
                    [](uv_prepare_t* handle) { static_cast<Loop*>(handle->data)->FlushDirty(); });
   uv_unref(reinterpret_cast<uv_handle_t*>(&prepare_));
-  if (mode_ != LoopMode::kThreaded) uv_unref(reinterpret_cast<uv_handle_t*>(&wake_));
+  if (mode_ == LoopMode::kAttached) uv_unref(reinterpret_cast<uv_handle_t*>(&wake_));
   open_handles_ = 2;
   several_cpus_ = std::thread::hardware_concurrency() > 1;
   owner_ = std::this_thread::get_id();
@@ -96,20 +106,44 @@ void Loop::Post(Command* command) noexcept {
   {
     std::lock_guard<std::mutex> lock(mutex_);
     commands_.PushBack(command);
+    if (!closed_) {
+      if (!has_commands_.exchange(true)) uv_async_send(&wake_);
+      command = nullptr;
+    }
   }
-  if (!has_commands_.exchange(true)) uv_async_send(&wake_);
+  if (command == nullptr) return KeepAlive();
+  RunLateCommands();
 }
 
-void Loop::Wake() noexcept { uv_async_send(&wake_); }
+void Loop::Wake() noexcept {
+  std::lock_guard<std::mutex> lock(mutex_);
+  if (!closed_) uv_async_send(&wake_);
+}
 
 void Loop::RunCommands() noexcept {
   if (!has_commands_.exchange(false)) return;
   IntrusiveFifo<Command> commands;
   {
     std::lock_guard<std::mutex> lock(mutex_);
+    if (closed_) return;
     commands = commands_.Take();
   }
   while (Command* command = commands.PopFront()) command->run(command);
+}
+
+// A dial request may be answered, and an event of a queue be consumed, when the loop is no more: its connections are
+// all closed, so whoever comes does the little that is left, one at a time.
+void Loop::RunLateCommands() noexcept {
+  const auto held = IntrusivePtr<Loop>::Share(this);
+  std::unique_lock<std::mutex> lock(mutex_);
+  if (running_late_) return;
+  running_late_ = true;
+  while (Command* command = commands_.PopFront()) {
+    lock.unlock();
+    command->run(command);
+    lock.lock();
+  }
+  running_late_ = false;
 }
 
 void Loop::MarkDirty(Connection* connection) {
@@ -131,7 +165,7 @@ void Loop::FlushDirty() noexcept {
 }
 
 void Loop::Deliver() {
-  const bool before = std::exchange(inside_, true);
+  const bool before = inside_.exchange(true);
   while (Deliverable* item = ready_->Pop()) item->Deliver();
   inside_ = before;
 }
@@ -140,14 +174,43 @@ void Loop::AfterCallback() noexcept {
   ++progress_;
   if (mode_ != LoopMode::kAttached || inside_) return;
   Deliver();
-  uv_unref(reinterpret_cast<uv_handle_t*>(&wake_));
+  KeepAlive();
 }
 
-// An attached loop learns of an event that a call of the application made ready: uv_run() must not end before it.
+// uv_run() of an attached loop must not end while the application is owed something.
+void Loop::KeepAlive() {
+  if (mode_ != LoopMode::kAttached || owner_ != std::this_thread::get_id() || closing_) return;
+  const bool owed = operations_ > 0 || has_commands_ || orphaned_ || !ready_->empty();
+  auto* wake = reinterpret_cast<uv_handle_t*>(&wake_);
+  owed ? uv_ref(wake) : uv_unref(wake);
+}
+
+// An attached loop learns of an event that a call of the application made ready.
 void Loop::EventReadyOutside() {
-  if (mode_ != LoopMode::kAttached || inside_ || ready_->empty()) return;
-  uv_ref(reinterpret_cast<uv_handle_t*>(&wake_));
-  uv_async_send(&wake_);
+  if (mode_ != LoopMode::kAttached || inside_) return;
+  KeepAlive();
+  if (!ready_->empty()) Wake();
+}
+
+void Loop::DropConnection() {
+  if (--connections_ == 0 && mode_ == LoopMode::kAttached && orphaned_) Wake();  // to wind up
+}
+
+void Loop::AddCloser(Connection* connection) {
+  connection->next_closer = std::exchange(closers_, connection);
+}
+
+void Loop::DropCloser(Connection* connection) {
+  for (Connection** at = &closers_; *at != nullptr; at = &(*at)->next_closer) {
+    if (*at != connection) continue;
+    *at = std::exchange(connection->next_closer, nullptr);
+    return;
+  }
+}
+
+// Before the rest of closing goes on where no callback can run.
+void Loop::EndCloses() {
+  while (closers_ != nullptr) closers_->EndClose();
 }
 
 void Loop::SawReplyAfter(session::Time waited) {
@@ -156,11 +219,13 @@ void Loop::SawReplyAfter(session::Time waited) {
 }
 
 bool Loop::ShouldPoll() const {
-  return poll_us_ > 0 && several_cpus_ && operations_.load(std::memory_order_relaxed) > 0 &&
-         typical_wait_us_ <= poll_us_;
+  const int64_t poll_us = poll_us_.load(std::memory_order_relaxed);
+  return poll_us > 0 && several_cpus_ && operations_.load(std::memory_order_relaxed) > 0 &&
+         typical_wait_us_ <= poll_us;
 }
 
-// One turn. Sleeping and waking costs more than a short look at the socket (design 5), so where replies come within
+// One turn. Sleeping and waking costs more than a short look at the socket (design 5), so where
+// replies come within
 // the polling window, look first; never longer than twice what was seen.
 void Loop::Turn(bool wait) {
   RunCommands();
@@ -170,7 +235,8 @@ void Loop::Turn(bool wait) {
   interest_changed_ = false;
   if (wait && ShouldPoll()) {
     const session::Time start = Now();
-    const auto budget = static_cast<session::Time>(std::min(poll_us_, 2 * typical_wait_us_ + 10));
+    const auto budget =
+        static_cast<session::Time>(std::min(poll_us_.load(), 2 * typical_wait_us_ + 10));
     do {
       uv_run(uv_, UV_RUN_NOWAIT);
     } while (progress_ == before && Now() - start < budget);
@@ -224,11 +290,9 @@ void Loop::DropUser() noexcept {
   if (users_.fetch_sub(1, std::memory_order_acq_rel) != 1) return;
   const auto held = IntrusivePtr<Loop>::Share(this);
   orphaned_ = true;
-  if (mode_ == LoopMode::kThreaded ||
-      (mode_ == LoopMode::kAttached && owner_ != std::this_thread::get_id())) {
-    return Wake();
-  }
-  if (!inside_) WindUp();
+  if (mode_ == LoopMode::kDriven && !inside_) return WindUp();
+  KeepAlive();
+  Wake();
 }
 
 // Nobody can reach the loop any more: deliver what is left, let connections finish what they owe the server, close.
@@ -239,45 +303,47 @@ void Loop::WindUp() noexcept {
     if (connections_ == 0 && !closing_) CloseHandles();
     return;
   }
-  if (closing_) return;
+  if (wound_up_.exchange(true)) return;
   inside_ = true;
   for (int turn = 0; turn < 3; ++turn) {
     Turn(false);
+    if (turn == 2) EndCloses();
     Deliver();
   }
   inside_ = false;
-  const auto finish = [](Loop* self) {
-    while (self->connections_ > 0) {
-      uv_run(self->uv_, UV_RUN_ONCE);
-      self->RunCommands();
-      while (Deliverable* item = self->ready_->Pop()) item->Discard();
-    }
-    self->CloseHandles();
-  };
-  if (connections_ == 0) return finish(this);
+  if (connections_ == 0) return Finish();
   // A stream that must be drained, or a name that is still being resolved: elsewhere, for free must not block.
-  closing_ = true;
-  Retain();
-  try {
-    BlockSignals blocked;
-    std::thread([this, finish] {
-      finish(this);
-      Release();
-    }).detach();
-  } catch (const std::system_error&) {
-    finish(this);
-    Release();
+  const auto main = [](void* raw) -> void* {
+    static_cast<Loop*>(raw)->Finish();
+    return nullptr;
+  };
+  if (!StartThread(main, this)) Finish();
+}
+
+void Loop::Finish() noexcept {
+  while (connections_ > 0) {
+    uv_run(uv_, UV_RUN_ONCE);
+    RunCommands();
+    while (Deliverable* item = ready_->Pop()) item->Discard();
   }
+  CloseHandles();
 }
 
 void Loop::CloseHandles() {
   closing_ = true;
+  {
+    std::lock_guard<std::mutex> lock(mutex_);
+    closed_ = true;
+  }
   const uv_close_cb closed = [](uv_handle_t* handle) {
     auto* self = static_cast<Loop*>(handle->data);
     if (--self->open_handles_ == 0 && self->mode_ == LoopMode::kAttached) self->Release();
   };
   uv_close(reinterpret_cast<uv_handle_t*>(&prepare_), closed);
   uv_close(reinterpret_cast<uv_handle_t*>(&wake_), closed);
+  RunLateCommands();
+  FlushDirty();       // lets go of connections that closed with bytes to send
+  ready_->Abandon();  // an event in it may hold a connection, and that the loop
   if (mode_ == LoopMode::kAttached) return;
   while (uv_run(uv_, UV_RUN_DEFAULT) != 0 || open_handles_ > 0) {
   }
@@ -289,7 +355,7 @@ void Loop::ThreadMain() {
 #ifdef __linux__
   pthread_setname_np(pthread_self(), "dqclient");
 #endif
-  const auto held = IntrusivePtr<Loop>::Share(this);
+  const auto held = IntrusivePtr<Loop>::Adopt(this);
   while (!orphaned_ || connections_ > 0 || has_commands_) {
     uv_run(uv_, UV_RUN_ONCE);
     RunCommands();

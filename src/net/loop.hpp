@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-// The event loop in its three modes. Driven: the application calls Run. Attached: the application's own uv_loop_t.
+// The event loop in its three modes. Driven: the application calls Run. Attached: the application's
+// own uv_loop_t.
 // Threaded: a thread of ours. Connections live on it; calls from elsewhere reach it as commands.
 #pragma once
 
@@ -39,7 +40,8 @@ class Loop : public RefCounted<Loop> {
   // --- any thread
   void Post(Command* command) noexcept;
   void Wake() noexcept;
-  // Handles through which the application can reach the loop. When the last goes, the loop winds up by itself.
+  // Handles through which the application can reach the loop. When the last goes, the loop winds up
+  // by itself.
   void AddUser() { users_.fetch_add(1, std::memory_order_relaxed); }
   void DropUser() noexcept;
 
@@ -56,13 +58,15 @@ class Loop : public RefCounted<Loop> {
   void MarkDirty(Connection* connection);       // has bytes to send before the next wait
   void AfterCallback() noexcept;                // end of a uv callback: attached loops deliver here
   void EventReadyOutside();                     // end of a call that may have made an event ready
+  void AddCloser(Connection* connection);       // owes the application the end of a close call
+  void DropCloser(Connection* connection);
   void InterestChanged() { interest_changed_ = true; }  // the descriptor's set is not up to date
   void AddConnection() { ++connections_; }
-  void DropConnection() { --connections_; }
+  void DropConnection();
   void OperationStarted() { operations_.fetch_add(1, std::memory_order_relaxed); }
   void OperationDone() { operations_.fetch_sub(1, std::memory_order_relaxed); }
   void SawReplyAfter(session::Time waited);  // feeds adaptive polling
-  void set_poll_us(int64_t poll_us) { poll_us_ = poll_us; }
+  void set_poll_us(int64_t poll_us) { poll_us_.store(poll_us, std::memory_order_relaxed); }
 
  private:
   friend class RefCounted<Loop>;
@@ -71,12 +75,16 @@ class Loop : public RefCounted<Loop> {
   void Dispose();
   Status Init(uv_loop_t* attach_to);
   void RunCommands() noexcept;
+  void RunLateCommands() noexcept;
+  void KeepAlive();
+  void EndCloses();
   void FlushDirty() noexcept;
   void Deliver();
   void Turn(bool wait);
   bool ShouldPoll() const;
   void ThreadMain();
   void WindUp() noexcept;
+  void Finish() noexcept;
   void CloseHandles();
 
   const LoopMode mode_;
@@ -87,11 +95,13 @@ class Loop : public RefCounted<Loop> {
   int open_handles_ = 0;
   IntrusivePtr<EventQueue> ready_;
   Connection* dirty_ = nullptr;         // list of those with bytes to send; holds references
+  Connection* closers_ = nullptr;       // list of those with a close call to answer
   int connections_ = 0;                 // with a socket or a timer; loop's thread
   std::atomic<int64_t> operations_{0};  // accepted and not yet completed
   std::atomic<int> users_{1};
   std::atomic<bool> orphaned_{false};
-  bool inside_ = false;
+  std::atomic<bool> inside_{false};
+  std::atomic<bool> wound_up_{false};
   bool closing_ = false;
   bool interest_changed_ = false;
   uint64_t progress_ = 0;  // callbacks of ours that have run
@@ -99,9 +109,11 @@ class Loop : public RefCounted<Loop> {
 
   std::mutex mutex_;
   IntrusiveFifo<Command> commands_;  // guarded by mutex_
+  bool closed_ = false;              // guarded by mutex_: wake_ is no more
+  bool running_late_ = false;        // guarded by mutex_
   std::atomic<bool> has_commands_{false};
 
-  int64_t poll_us_ = 100;
+  std::atomic<int64_t> poll_us_{100};
   int64_t typical_wait_us_ = 0;  // moving average of the time to a reply
   bool several_cpus_ = false;
 };

@@ -82,7 +82,8 @@ class SocketTransport final : public Transport {
 
   int descriptor() const override { return fd_; }
 
-  // The server leaves Nagle's algorithm on: its next small answer waits for our ACK, which Linux may delay by 40 ms.
+  // The server leaves Nagle's algorithm on: its next small answer waits for our ACK, which Linux
+  // may delay by 40 ms.
   void AcknowledgeNow() override {
 #ifdef TCP_QUICKACK
     SetInt(fd_, IPPROTO_TCP, TCP_QUICKACK, 1);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-// A connected byte stream. TLS or an HTTP upgrade would be further implementations; the session never knows.
+// A connected byte stream. TLS or an HTTP upgrade would be further implementations; the session
+// never knows.
 #pragma once
 
 #include <cstddef>
@@ -34,7 +35,8 @@ struct SocketOptions {
   int64_t user_timeout_us = 30'000'000;  // 0: the system's own
 };
 
-// Takes over a connected stream socket: non-blocking, close-on-exec, no delay, keep-alive. What is not a TCP socket
+// Takes over a connected stream socket: non-blocking, close-on-exec, no delay, keep-alive. What is
+// not a TCP socket
 // keeps its own ways.
 std::unique_ptr<Transport> MakeSocketTransport(int fd, const SocketOptions& options);
 

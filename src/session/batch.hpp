@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-// Memory of results: receive buffers, column headers, batches of cells. All are reference-counted and pooled; a batch
+// Memory of results: receive buffers, column headers, batches of cells. All are reference-counted
+// and pooled; a batch
 // keeps alive the buffer that its cells point into.
 #pragma once
 
@@ -14,7 +15,8 @@
 
 namespace dqc::session {
 
-// A receive buffer. Standard-sized ones are pooled; larger ones, for a message that needs it, are not.
+// A receive buffer. Standard-sized ones are pooled; larger ones, for a message that needs it, are
+// not.
 class Chunk : public Pooled<Chunk> {
  public:
   Chunk* pool_next = nullptr;

@@ -50,7 +50,8 @@ struct Request {
 
 enum class OpKind : uint8_t { kConnect, kClose, kStatement, kScript, kPrepare, kFinalize, kAdmin };
 
-// A statement prepared on the server. Touched by the session's thread only, but for the immutable fields.
+// A statement prepared on the server. Touched by the session's thread only, but for the immutable
+// fields.
 struct PreparedStatement {
   uint32_t id = 0;
   uint64_t params = 0;
@@ -58,7 +59,8 @@ struct PreparedStatement {
   IntrusivePtr<ResultHeader> header;  // of its last execution: spares parsing the names again
 };
 
-// What the application asked for. The submitter holds one reference, each request on the wire another; the terminal
+// What the application asked for. The submitter holds one reference, each request on the wire
+// another; the terminal
 // event travels with a reference of its own.
 class Operation : public RefCounted<Operation>, public Deliverable {
  public:
@@ -126,7 +128,8 @@ class Operation : public RefCounted<Operation>, public Deliverable {
   void ResetOperation();  // as new, memory kept
 };
 
-// Where a session's events go: they must be queued, never acted upon at once. All noexcept, none may allocate.
+// Where a session's events go: they must be queued, never acted upon at once. All noexcept, none
+// may allocate.
 class Sink {
  public:
   virtual void OnRows(IntrusivePtr<Batch> batch) noexcept = 0;   // batch->op tells whose

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-// Servers differ, and some can be hurt by a legal-looking request. One table says per feature and era how it is sent,
+// Servers differ, and some can be hurt by a legal-looking request. One table says per feature and
+// era how it is sent,
 // or that it is refused; nothing else in the client decides this (sections 0.2, 7, 15).
 #pragma once
 
@@ -46,13 +47,15 @@ enum class Way : uint8_t {
   kNotNeeded,
 };
 
-// kUnknown gives the most careful way of all eras for kStreamSentinel, kRefuse-free features give kSend.
+// kUnknown gives the most careful way of all eras for kStreamSentinel, kRefuse-free features give
+// kSend.
 Way WayOf(Feature feature, Era era);
 
 // The error for Way::kRefuse: names the statement's kind, the era and the way round.
 Status Refusal(Feature feature, Era era);
 
-// The features of a statement that must be looked up before it is sent; kFeatureCount-terminated list, at most 2.
+// The features of a statement that must be looked up before it is sent; kFeatureCount-terminated
+// list, at most 2.
 struct Needs {
   Feature features[2] = {};
   uint8_t count = 0;

@@ -3,21 +3,9 @@
 
 #include <algorithm>
 #include <new>
+#include <utility>
 
 namespace dqc::session {
-
-namespace {
-
-// Requests of `op` in the list that may have had an effect: known to the server, or about to be.
-bool EffectOnTheWire(const IntrusiveFifo<Request>& outstanding, const Operation* op,
-                     bool connection_dead) {
-  for (const Request* r = outstanding.front(); r != nullptr; r = r->next) {
-    if (r->op == op && r->effect && (connection_dead ? r->sent_whole() : r->sent > 0)) return true;
-  }
-  return false;
-}
-
-}  // namespace
 
 Session::Session(SessionOptions options, Sink* sink) : options_(std::move(options)), sink_(sink) {}
 
@@ -76,6 +64,7 @@ Status Session::Submit(IntrusivePtr<Operation> op, Time now) {
     Pump(now);
   } catch (const std::bad_alloc&) {  // accepted: the failure reaches it as an event
     Fail(Status::OutOfMemory());
+    starting_ = nullptr;
   }
   return {};
 }
@@ -88,15 +77,44 @@ void Session::Complete(Operation* op, Status status) noexcept {
   sink_->OnDone(IntrusivePtr<Operation>::Share(op));
 }
 
-// Completes an operation whose requests may be on the wire; their replies are thrown away when they come.
+// The one request of `op` that is outstanding, or null.
+Request* Session::RequestOf(const Operation* op) const {
+  Request* r = outstanding_.front();
+  while (r != nullptr && r->op != op) r = r->next;
+  return r;
+}
+
+// Ends an operation that was started. What has not left is taken back; the reply to what has is thrown away when it
+// comes.
 void Session::Abandon(Operation* op, const Status& status, Time now) {
-  const bool maybe = op->effect_done || EffectOnTheWire(outstanding_, op, false);
+  Request* request = RequestOf(op);
+  const bool unsent = request != nullptr && request->sent == 0;
+  const bool maybe = op->effect_done || (request != nullptr && request->effect && !unsent);
   Complete(op, status.With(maybe ? Outcome::kMaybeExecuted : Outcome::kNotExecuted));
   op->abandoned = true;
-  for (const Request* r = outstanding_.front(); r != nullptr; r = r->next) {
-    if (r->op == op) ++abandoned_requests_;
-  }
+  if (unsent && request->step != Step::kRollback) return Withdraw(op, request, now);
+  if (request != nullptr) ++abandoned_requests_;
   StartDraining(now);
+}
+
+// Takes back a request no byte of which has left, and ends what was begun before it.
+void Session::Withdraw(Operation* op, Request* request, Time now) {
+  const auto held = IntrusivePtr<Operation>::Share(op);
+  const Step step = request->step;
+  if (send_next_ == request) send_next_ = request->next;
+  outstanding_.Remove(request);
+  in_flight_bytes_ -= request->frame.size();
+  Recycle(request);
+  if (exclusive_ != op) return;
+  if (op->own_transaction) {
+    StartDraining(now);
+    return StepDone(op, Step::kMain, Status(), now);  // rolls back
+  }
+  if (step == Step::kPrepare) {
+    FinishScript(op, Status());
+  } else {
+    FinishStatement(op, Status());
+  }
 }
 
 void Session::StartDraining(Time now) {
@@ -107,15 +125,13 @@ void Session::StartDraining(Time now) {
   drained_bytes_ = 0;
 }
 
-// Takes back a request no byte of which has left. True if the operation is out of the list.
-bool Session::Unsend(Operation* op) {
-  Request* main = &op->main;
-  if (op == exclusive_ || main->op != op || main->sent > 0 || main->frame.empty()) return false;
-  if (send_next_ == main) send_next_ = main->next;
-  if (!outstanding_.Remove(main)) return false;
-  in_flight_bytes_ -= main->frame.size();
-  main->op = nullptr;
-  return true;
+// Each thing that was left behind has the whole budget; a close has one for all.
+void Session::UpdateDraining(Time now) {
+  if (!std::exchange(drain_progress_, false)) return;
+  if (state_ == State::kClosing || state_ == State::kClosed) return;
+  drain_deadline_ = kNever;
+  const bool more = abandoned_requests_ > 0 || (exclusive_ != nullptr && exclusive_->abandoned);
+  if (more) StartDraining(now);
 }
 
 // Among those that have been started.
@@ -152,13 +168,7 @@ void Session::Cancel(uint64_t op_id, Time now) {
     return Fail(cancelled().With(Phase::kConnect));
   Operation* found = Find(op_id);
   if (found == nullptr || found->completed) return;
-  auto op = IntrusivePtr<Operation>::Share(found);
-  if (Unsend(found)) {
-    Complete(found, cancelled().With(Phase::kRequest));
-    found->Release();
-  } else {
-    Abandon(found, cancelled().With(Phase::kResult), now);
-  }
+  Abandon(found, cancelled().With(Phase::kResult), now);
   Process(now);  // a paused stream may flow again, to be thrown away
 }
 
@@ -169,7 +179,8 @@ void Session::FailPending(const Status& status) noexcept {
   }
 }
 
-// The server dropped the session: what is in flight still gets its own answer, nothing new is accepted.
+// The server dropped the session: what is in flight still gets its own answer, nothing new is
+// accepted.
 void Session::Lose(const Status& status) {
   if (lost_.ok()) lost_ = status;
   FailPending(Status::Make(Code::kSessionLost, "the connection to " + options_.node +
@@ -193,6 +204,7 @@ void Session::Fail(const Status& status) noexcept {
     std::exchange(connect_op_, nullptr)->Release();
   }
   send_next_ = nullptr;
+  if (Request* r = std::exchange(making_, nullptr)) Recycle(r);
   while (outstanding_.front() != nullptr) {
     Request* r = outstanding_.front();
     if (r->op != nullptr) finish(r->op);
@@ -228,8 +240,10 @@ void Session::Close(IntrusivePtr<Operation> op, bool give_up, Time now) {
   if (state_ == State::kConnecting || state_ == State::kHandshake) return Fail(closed);
   state_ = State::kClosing;
   FailPending(closed);
-  // Row streams end for the application now; a write in flight keeps its right to an answer while it drains.
-  for (Request* r = outstanding_.front(); r != nullptr; r = r->next) {
+  // Row streams end for the application now; a write in flight keeps its right to an answer while
+  // it drains.
+  for (Request *r = outstanding_.front(), *next = nullptr; r != nullptr; r = next) {
+    next = r->next;
     const bool end_now = give_up || r->reply == wire::ResponseType::kRows;
     if (r->op != nullptr && !r->op->completed && end_now) Abandon(r->op, closed, now);
   }
@@ -254,9 +268,7 @@ Time Session::next_deadline() const {
 }
 
 void Session::ExpireOperations(Time now) {
-  const auto late = [&](Phase phase) {
-    return Status::Make(Code::kTimeout, "deadline passed; node " + options_.node).With(phase);
-  };
+  const Status late = Status::Make(Code::kTimeout, "deadline passed; node " + options_.node);
   deadline_hint_ = kNever;
   IntrusiveFifo<Operation> keep;
   while (Operation* op = pending_.PopFront()) {
@@ -265,7 +277,7 @@ void Session::ExpireOperations(Time now) {
       keep.PushBack(op);
       continue;
     }
-    Complete(op, late(Phase::kRequest));
+    Complete(op, late.With(Phase::kRequest));
     op->Release();
   }
   pending_ = keep;
@@ -273,11 +285,8 @@ void Session::ExpireOperations(Time now) {
     if (op->completed) return;
     if (op->deadline > now) {
       deadline_hint_ = std::min(deadline_hint_, op->deadline);
-    } else if (Unsend(op)) {
-      Complete(op, late(Phase::kRequest));
-      op->Release();
     } else {
-      Abandon(op, late(Phase::kResult), now);
+      Abandon(op, late.With(Phase::kResult), now);
     }
   };
   for (Request *r = outstanding_.front(), *next = nullptr; r != nullptr; r = next) {

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-// One connection to one node as a state machine: handshake, requests in flight, replies in order, row streams,
-// deadlines. It takes bytes and gives bytes, and knows no socket, clock or thread; any split of the input gives the
+// One connection to one node as a state machine: handshake, requests in flight, replies in order,
+// row streams,
+// deadlines. It takes bytes and gives bytes, and knows no socket, clock or thread; any split of the
+// input gives the
 // same rows and the same terminal events.
 #pragma once
 
@@ -51,9 +53,11 @@ class Session {
   // An error means: not accepted, no event will follow.
   Status Submit(IntrusivePtr<Operation> op, Time now);
   void Cancel(uint64_t op_id, Time now);
-  // op: nullable, told when closed. With `give_up` nobody waits for answers: every operation ends now.
+  // op: nullable, told when closed. With `give_up` nobody waits for answers: every operation ends
+  // now.
   void Close(IntrusivePtr<Operation> op, bool give_up, Time now);
-  // The transport broke, could not be made, or memory ran out. For good; never allocates what it cannot do without.
+  // The transport broke, could not be made, or memory ran out. For good; never allocates what it
+  // cannot do without.
   void Fail(const Status& status) noexcept;
   void Pause(uint64_t op_id, bool pause, Time now);
   void Resume(Time now);  // rows were consumed
@@ -91,13 +95,15 @@ class Session {
   // session.cpp: life and deadlines
   void Complete(Operation* op, Status status) noexcept;
   void Abandon(Operation* op, const Status& status, Time now);
-  bool Unsend(Operation* op);
+  Request* RequestOf(const Operation* op) const;
+  void Withdraw(Operation* op, Request* request, Time now);
   Operation* Find(uint64_t op_id) const;
   void Lose(const Status& status);
   void FailPending(const Status& status) noexcept;
   void FinishIfDrained();
   void ExpireOperations(Time now);
   void StartDraining(Time now);
+  void UpdateDraining(Time now);
   Status Refuse() const;
 
   // session_send.cpp: what goes out
@@ -105,13 +111,15 @@ class Session {
   bool NeedsEra(const Operation& op) const;
   void Start(Operation* op, Time now);
   void AppendHandshake();
-  void Append(Request* request);
+  void Append(Request* request) noexcept;
   void AppendSentinel();
+  void SeparateFromStream();
   Request* NewRequest(Step step, Operation* op);
   template <typename M>
   void AppendMessage(Step step, Operation* op, wire::RequestType type, wire::ResponseType reply,
                      const M& message, uint8_t schema = 0, bool effect = false);
-  void Retire(Request* request);
+  void Retire(Request* request) noexcept;
+  void Recycle(Request* request) noexcept;
 
   // session_receive.cpp: what comes in
   void Process(Time now);
@@ -159,6 +167,7 @@ class Session {
   IntrusiveFifo<Request> outstanding_;
   Request* send_next_ = nullptr;    // first request of outstanding_ with bytes to send
   Request* spare_ = nullptr;        // spent requests
+  Request* making_ = nullptr;       // in no list yet: memory may run out before it is
   uint64_t in_flight_bytes_ = 0;    // frames of outstanding_
   Operation* exclusive_ = nullptr;  // nothing else starts while it runs
   Operation* connect_op_ = nullptr;
@@ -179,6 +188,7 @@ class Session {
   Time drain_deadline_ = kNever;
   uint64_t drained_bytes_ = 0;
   uint32_t abandoned_requests_ = 0;
+  bool drain_progress_ = false;  // something abandoned was answered
 };
 
 }  // namespace dqc::session

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-// Operations that take several requests: RETURNING inside a transaction of our own, PRAGMAs that an old server wants
+// Operations that take several requests: RETURNING inside a transaction of our own, PRAGMAs that an
+// old server wants
 // by EXEC, scripts. Such an operation is exclusive: nothing is started behind it until it ends.
 #include "session/session.hpp"
 
@@ -16,8 +17,7 @@ void Session::StartExclusive(Operation* op) {
 void Session::EndExclusive(Operation* op) {
   if (exclusive_ != op) return;
   exclusive_ = nullptr;
-  if (op->abandoned && abandoned_requests_ == 0 && state_ != State::kClosing)
-    drain_deadline_ = kNever;
+  if (op->abandoned) drain_progress_ = true;
   op->Release();
 }
 
@@ -62,7 +62,7 @@ void Session::AppendRun(Operation* op) {
   const bool effect = !statement.read_only() && !op->own_transaction;
   const ResponseType reply = as_query ? ResponseType::kRows : ResponseType::kResult;
   op->header = nullptr;
-  op->frames_seen = 0;
+  op->rows_seen = op->frames_seen = op->bytes_seen = 0;
   if (!script) {
     Request& main = op->main;
     const bool prepared = op->prepared != nullptr;
@@ -73,6 +73,7 @@ void Session::AppendRun(Operation* op) {
     main.effect = effect;
     main.step = Step::kMain;
     main.sent = 0;
+    SeparateFromStream();
     main.op = op;
     op->Retain();
     return Append(&main);
@@ -99,7 +100,8 @@ void Session::AppendRun(Operation* op) {
   }
 }
 
-// Before era D servers answer "not an error" to a PRAGMA by QUERY that has no columns, and have not executed it
+// Before era D servers answer "not an error" to a PRAGMA by QUERY that has no columns, and have not
+// executed it
 // (section 7.3).
 bool Session::FallBackToExec(Operation* op, const Status& status) {
   const ErrorInfo* info = status.info();
@@ -169,16 +171,17 @@ void Session::StepDone(Operation* op, Step step, Status status, Time now) {
 void Session::FinishStatement(Operation* op, Status status) {
   op->own_transaction = false;
   if (op->kind != OpKind::kScript) {
-    if (status.ok()) op->statements_done = op->statement_count;
+    if (status.ok() && !op->completed) op->statements_done = op->statement_count;
     EndExclusive(op);
     return Complete(op, std::move(status));
   }
+  if (status.ok() && !op->script_statement.text.read_only()) op->effect_done = true;
   if (WayOf(Feature::kScriptTail, era_) == Way::kSend) {
     AppendMessage(Step::kFinalize, nullptr, RequestType::kFinalize, ResponseType::kEmpty,
                   wire::request::Finalize{0, op->script_statement.id});
   }
   if (!status.ok()) return FinishScript(op, std::move(status));
-  if (!op->script_statement.text.read_only()) op->effect_done = true;
+  if (op->completed) return FinishScript(op, Status());
   ++op->statements_done;
   op->script_offset = op->script_next;
   ScriptNext(op);
@@ -191,6 +194,7 @@ void Session::ScriptNext(Operation* op) {
   const sql::Statement statement = sql::ScanStatement(sql, op->script_offset);
   if (statement.kind == sql::Kind::kEmpty) return FinishScript(op, Status());
   op->script_statement.text = statement;
+  op->script_offset = statement.begin;
   op->script_next = statement.end;
   if (statement.param_count > 0) {
     return FinishScript(
@@ -199,6 +203,11 @@ void Session::ScriptNext(Operation* op) {
                          "or prepare for this one"));
   }
   if (WayOf(Feature::kScriptTail, era_) != Way::kSend) return RunStatement(op);
+  const Needs needs = NeedsOf(statement, 0);
+  for (uint8_t i = 0; i < needs.count; ++i) {  // before PREPARE: some PRAGMAs act then
+    if (WayOf(needs.features[i], era_) == Way::kRefuse)
+      return FinishScript(op, Refusal(needs.features[i], era_).WithNode(options_.node));
+  }
   // The server decides where the statement ends; the scanner only bounds how much text travels.
   const size_t end = op->script_whole_rest ? sql.size() : statement.end;
   AppendMessage(Step::kPrepare, op, RequestType::kPrepare, ResponseType::kStmt,
@@ -207,8 +216,12 @@ void Session::ScriptNext(Operation* op) {
 }
 
 void Session::ScriptPrepared(Operation* op, uint32_t stmt_id, uint64_t params, uint64_t tail) {
+  const size_t sent =
+      (op->script_whole_rest ? op->sql.size() : op->script_next) - op->script_offset;
+  if (tail == 0 || tail > sent)
+    return Fail(ProtocolError("a tail offset of " + std::to_string(tail) + " bytes"));
   op->script_statement.id = stmt_id;
-  op->script_next = op->script_offset + tail;
+  op->script_next = op->script_offset + static_cast<size_t>(tail);
   op->script_whole_rest = false;
   const auto drop = [&](Status status) {
     AppendMessage(Step::kFinalize, nullptr, RequestType::kFinalize, ResponseType::kEmpty,
@@ -216,16 +229,8 @@ void Session::ScriptPrepared(Operation* op, uint32_t stmt_id, uint64_t params, u
     FinishScript(op, std::move(status));
   };
   if (op->abandoned) return drop(Status());
-  if (tail == 0 || op->script_next > op->sql.size()) {
-    return drop(ProtocolError("a tail offset of " + std::to_string(tail) + " bytes"));
-  }
   if (params > 0) {
     return drop(Status::Make(Code::kParams, "a script's statements cannot have parameters"));
-  }
-  const Needs needs = NeedsOf(op->script_statement.text, 0);
-  for (uint8_t i = 0; i < needs.count; ++i) {
-    if (WayOf(needs.features[i], era_) == Way::kRefuse)
-      return drop(Refusal(needs.features[i], era_));
   }
   RunStatement(op);
 }

@@ -90,8 +90,7 @@ bool Session::wants_read() const {
 
 bool Session::wants_quick_ack() const {
   const Request* head = outstanding_.front();
-  if (head == nullptr) return false;
-  return head->next != nullptr || (head->op != nullptr && head->op->frames_seen > 0);
+  return head != nullptr && head->sent > 0;  // what is yet to be sent carries the ACK itself
 }
 
 void Session::Process(Time now) {
@@ -106,6 +105,7 @@ void Session::Process(Time now) {
   handling_ = nullptr;
   starting_ = nullptr;
   processing_ = false;
+  UpdateDraining(now);
   FinishIfDrained();
 }
 
@@ -183,6 +183,9 @@ void Session::OnFailure(Request* head, const uint8_t* body, size_t size, Time no
   context.effect = head->effect;
   if (head->step == Step::kOpen || head->step == Step::kClient) {
     context.phase = Phase::kOpen;
+    if (head->step == Step::kOpen) {  // what follows finds no database: nothing of it is executed
+      for (Request* r = head; r != nullptr; r = r->next) r->effect = false;
+    }
     return Fail(Classify(code, failure->text, context).status);
   }
   Operation* op = head->op;
@@ -194,6 +197,9 @@ void Session::OnFailure(Request* head, const uint8_t* body, size_t size, Time no
   }
   const Failure verdict = Classify(code, failure->text, context);
   const Step step = head->step;
+  if (op != nullptr && verdict.status.info()->outcome == Outcome::kMaybeExecuted) {
+    op->effect_done = true;  // also if memory runs out below
+  }
   Retire(head);
   if (verdict.session_lost && step != Step::kFinalize) Lose(verdict.status);
   if (op == nullptr) return;
@@ -421,7 +427,8 @@ void Session::OnRows(Request* head, const uint8_t* body, size_t size, Time now) 
   StepDone(op, Step::kMain, Status(), now);
 }
 
-// Eras B and C stop a stream without a word when they lose leadership; the sentinel's reply came in its place.
+// Eras B and C stop a stream without a word when they lose leadership; the sentinel's reply came in
+// its place.
 void Session::OnStreamDied(Request* head) {
   Operation* op = head->op;
   handling_ = IntrusivePtr<Operation>::Share(op);

@@ -23,12 +23,14 @@ Request* Session::NewRequest(Step step, Operation* op) {
   request->step = step;
   request->op = op;
   if (op != nullptr) op->Retain();
+  making_ = request;
   return request;
 }
 
 template <typename M>
 void Session::AppendMessage(Step step, Operation* op, RequestType type, ResponseType reply,
                             const M& message, uint8_t schema, bool effect) {
+  SeparateFromStream();
   Request* request = NewRequest(step, op);
   request->type = type;
   request->reply = reply;
@@ -52,7 +54,8 @@ template void Session::AppendMessage(Step, Operation*, RequestType, ResponseType
 template void Session::AppendMessage(Step, Operation*, RequestType, ResponseType,
                                      const wire::request::Finalize&, uint8_t, bool);
 
-// Version word, the two era probes (section 0.3), CLIENT, OPEN; the first statements follow in the same segment.
+// Version word, the two era probes (section 0.3), CLIENT, OPEN; the first statements follow in the
+// same segment.
 void Session::AppendHandshake() {
   Request* probe = NewRequest(Step::kProbeExec, nullptr);
   wire::Writer(probe->frame).U64(wire::kVersion);  // has no reply of its own
@@ -82,24 +85,27 @@ void Session::AppendHandshake() {
   }
 }
 
-// A stream that dies silently is told from a slow one by the reply to whatever follows it, so on servers that do this
+// A stream that dies silently is told from a slow one by the reply to whatever follows it, so on
+// servers that do this
 // something unmistakable follows each query before anything else (section 10.2).
 void Session::AppendSentinel() {
   Request* request = NewRequest(Step::kSentinel, nullptr);
   request->type = RequestType::kInterrupt;
   request->reply = ResponseType::kEmpty;
   (void)wire::Encode(wire::request::Interrupt{}, 0, request->frame);
-  in_flight_bytes_ += request->frame.size();
-  outstanding_.PushBack(request);
-  if (send_next_ == nullptr) send_next_ = request;
+  Append(request);
 }
 
-void Session::Append(Request* request) {
+void Session::SeparateFromStream() {
   const Request* last = outstanding_.back();
   if (last != nullptr && last->reply == ResponseType::kRows &&
       WayOf(Feature::kStreamSentinel, era_) == Way::kNeeded) {
     AppendSentinel();
   }
+}
+
+void Session::Append(Request* request) noexcept {
+  making_ = nullptr;
   if (request->op != nullptr && request->op->abandoned) ++abandoned_requests_;
   in_flight_bytes_ += request->frame.size();
   outstanding_.PushBack(request);
@@ -107,15 +113,20 @@ void Session::Append(Request* request) {
 }
 
 // Takes the answered request at the head off the list. Its operation may be gone afterwards.
-void Session::Retire(Request* request) {
+void Session::Retire(Request* request) noexcept {
   outstanding_.PopFront();
   in_flight_bytes_ -= request->frame.size();
   if (send_next_ == request) send_next_ = outstanding_.front();
-  Operation* op = std::exchange(request->op, nullptr);
-  if (op != nullptr && op->abandoned && abandoned_requests_ > 0 && --abandoned_requests_ == 0 &&
-      state_ != State::kClosing) {
-    drain_deadline_ = kNever;
+  if (request->op != nullptr && request->op->abandoned && abandoned_requests_ > 0) {
+    --abandoned_requests_;
+    drain_progress_ = true;
   }
+  Recycle(request);
+}
+
+// Of a request that is in no list.
+void Session::Recycle(Request* request) noexcept {
+  Operation* op = std::exchange(request->op, nullptr);
   if (!request->embedded) {
     request->next = spare_;
     spare_ = request;
@@ -155,6 +166,7 @@ void Session::Start(Operation* op, Time now) {
     return ScriptNext(op);
   }
   if (op->kind == OpKind::kStatement) return RunStatement(op);
+  SeparateFromStream();
   op->main.op = op;
   op->Retain();
   Append(&op->main);

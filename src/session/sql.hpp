@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: MIT */
-// A look at SQL text that is just deep enough to send it safely: where statements end (SQLite's own rule, triggers
-// included), what each one is, and how SQLite numbers its parameters. No allocation unless said; no parsing beyond
-// tokens; doubtful text is classed as the more dangerous kind. Time is linear in the text. A NUL is taken as one more
+// A look at SQL text that is just deep enough to send it safely: where statements end (SQLite's own
+// rule, triggers
+// included), what each one is, and how SQLite numbers its parameters. No allocation unless said; no
+// parsing beyond
+// tokens; doubtful text is classed as the more dangerous kind. Time is linear in the text. A NUL is
+// taken as one more
 // byte that SQLite refuses, though SQLite ends there: refuse such texts (Summary::has_nul).
 #pragma once
 
@@ -60,8 +63,10 @@ struct Statement {
   }
 };
 
-// The statement that starts at `offset` (leading blanks, comments and ';' are passed over). Allocates only for more than
-// 64 distinct parameter names. An index beyond SQLite's limit counts as it stands, up to UINT32_MAX.
+// The statement that starts at `offset` (leading blanks, comments and ';' are passed over).
+// Allocates only for more than
+// 64 distinct parameter names. An index beyond SQLite's limit counts as it stands, up to
+// UINT32_MAX.
 Statement ScanStatement(std::string_view sql, size_t offset = 0);
 
 struct Summary {
@@ -83,8 +88,10 @@ struct Param {
   std::string_view name;  // with its prefix (":a", "@a", "$a", "?3"); empty for a plain '?'
 };
 
-// Parameters of the one statement at `offset` in order of first appearance; an index that appears twice is listed once,
-// under the name that sqlite3_bind_parameter_name() gives it ("?, ?1" is one parameter, "?1"). "?0" is left out.
+// Parameters of the one statement at `offset` in order of first appearance; an index that appears
+// twice is listed once,
+// under the name that sqlite3_bind_parameter_name() gives it ("?, ?1" is one parameter, "?1"). "?0"
+// is left out.
 // Appends to `out`.
 void ListParams(std::string_view sql, size_t offset, std::vector<Param>& out);
 

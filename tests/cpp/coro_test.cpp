@@ -109,6 +109,7 @@ TEST_F(Coro, WhenAllRunsTogether) {
     EXPECT_EQ(rows.size(), 4u);
     EXPECT_EQ(none, std::monostate());
     std::vector<task<int64_t>> many;
+    many.reserve(5);
     for (int i = 0; i < 5; ++i) many.push_back(Sum(i % 2 == 0 ? a : b));
     EXPECT_EQ((co_await dqc::when_all(std::move(many))).size(), 5u);
     EXPECT_TRUE((co_await dqc::when_all(std::vector<task<>>())).empty());

@@ -225,7 +225,7 @@ TEST_F(Facade, ErrorsAreSharedAndGivenBack) {
   copy = dqc::error();
   EXPECT_EQ(fake::count().errors, 0);
   const dqc::error self = dqc::error::make(DQC_E_MISUSE, "text");
-  const dqc::error twin = self;
+  const dqc::error twin = self;  // NOLINT(performance-unnecessary-copy-initialization)
   EXPECT_STREQ(twin.message(), "text");
 }
 
@@ -310,7 +310,8 @@ TEST_F(Facade, CallbacksGetEventsOrTheFinalAnswer) {
       .value();
   EXPECT_EQ(fake::last_args(), "i1 t:a");
   dqc_status failed = DQC_OK;
-  conn.exec_async([&](dqc::result<dqc::exec_result> r) { failed = r.error().code(); }, "fail")
+  conn.exec_async([&](const dqc::result<dqc::exec_result>& r) { failed = r.error().code(); },
+                  "fail")
       .value();
   uint32_t parameters = 0;
   conn.prepare_async([&](dqc::result<dqc::statement> s) { parameters = s.value().param_count(); },

@@ -9,12 +9,14 @@ namespace {
 namespace coro = dqc::coro;
 using dqc::task;
 
-class LiveCoro : public LiveTest {
+class LiveCoro : public FacadeLiveTest {
  protected:
   dqc::loop loop_ = dqc::loop::driven().value();
 };
 
-TEST_F(LiveCoro, ReadsAndWrites) {
+DQC_LIVE_SUITE(LiveCoro);
+
+TEST_P(LiveCoro, ReadsAndWrites) {
   auto work = [this]() -> task<> {
     auto conn = co_await coro::connect(loop_, dsn_);
     auto done = co_await conn.exec(Sql("INSERT INTO $ (id, name) VALUES (?, ?), (2, 'b')"), 1, "a");
@@ -36,7 +38,7 @@ TEST_F(LiveCoro, ReadsAndWrites) {
   dqc::run(loop_, work());
 }
 
-TEST_F(LiveCoro, PipelinedOperations) {
+TEST_P(LiveCoro, PipelinedOperations) {
   auto work = [this]() -> task<int64_t> {
     auto conn = co_await coro::connect(loop_, dsn_);
     std::vector<coro::operation<dqc::exec_result>> inserts;
@@ -48,7 +50,7 @@ TEST_F(LiveCoro, PipelinedOperations) {
   EXPECT_EQ(dqc::run(loop_, work()), 50);
 }
 
-TEST_F(LiveCoro, TwoConnectionsAtOnce) {
+TEST_P(LiveCoro, TwoConnectionsAtOnce) {
   Fill(500);
   auto count = [this](coro::connection conn, int above) -> task<int64_t> {
     auto rows = co_await conn.query(Sql("SELECT count(*) FROM $ WHERE id > ?"), above);
@@ -63,7 +65,7 @@ TEST_F(LiveCoro, TwoConnectionsAtOnce) {
   dqc::run(loop_, work());
 }
 
-TEST_F(LiveCoro, StreamsWithBackPressure) {
+TEST_P(LiveCoro, StreamsWithBackPressure) {
   Fill(20000);
   auto work = [this]() -> task<int64_t> {
     auto conn = co_await coro::connect(loop_, dsn_);
@@ -79,7 +81,7 @@ TEST_F(LiveCoro, StreamsWithBackPressure) {
   EXPECT_EQ(dqc::run(loop_, work()), 20000LL * 20001 / 2);
 }
 
-TEST_F(LiveCoro, AStreamDroppedInTheMiddleLeavesTheConnectionUsable) {
+TEST_P(LiveCoro, AStreamDroppedInTheMiddleLeavesTheConnectionUsable) {
   Fill(20000);
   auto work = [this]() -> task<> {
     auto conn = co_await coro::connect(loop_, dsn_);
@@ -96,7 +98,7 @@ TEST_F(LiveCoro, AStreamDroppedInTheMiddleLeavesTheConnectionUsable) {
   loop_.run().value();
 }
 
-TEST_F(LiveCoro, ADestroyedTaskLeavesNothingBehind) {
+TEST_P(LiveCoro, ADestroyedTaskLeavesNothingBehind) {
   Fill(20000);
   auto conn = dqc::run(loop_, [](dqc::loop& l, std::string dsn) -> task<coro::connection> {
     co_return co_await coro::connect(l, dsn);
@@ -116,7 +118,7 @@ TEST_F(LiveCoro, ADestroyedTaskLeavesNothingBehind) {
   EXPECT_EQ(dqc::run(loop_, after(conn)), 7);
 }
 
-TEST_F(LiveCoro, OnAThreadedLoop) {
+TEST_P(LiveCoro, OnAThreadedLoop) {
   dqc::loop loop = dqc::loop::threaded().value();
   dqc::queue queue = dqc::queue::create().value();
   auto work = [&]() -> task<int> {

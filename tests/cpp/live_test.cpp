@@ -8,9 +8,10 @@ namespace {
 
 using namespace std::chrono_literals;
 
-class Live : public LiveTest {};
+class Live : public FacadeLiveTest {};
+DQC_LIVE_SUITE(Live);
 
-TEST_F(Live, ValuesComeBackAsTheyWent) {
+TEST_P(Live, ValuesComeBackAsTheyWent) {
   dqc::connection conn = Open();
   EXPECT_EQ(conn.state(), DQC_STATE_READY);
   EXPECT_GE(conn.era(), 'A');
@@ -39,7 +40,7 @@ TEST_F(Live, ValuesComeBackAsTheyWent) {
   conn.close().value();
 }
 
-TEST_F(Live, RangesReadAsTuples) {
+TEST_P(Live, RangesReadAsTuples) {
   Fill(1000);
   dqc::connection conn = Open();
   int64_t sum = 0;
@@ -60,7 +61,7 @@ TEST_F(Live, RangesReadAsTuples) {
   EXPECT_TRUE(conn.exec(Sql("DELETE FROM $")).ok());
 }
 
-TEST_F(Live, StatementsAreUsedAgain) {
+TEST_P(Live, StatementsAreUsedAgain) {
   dqc::connection conn = Open();
   dqc::statement insert = conn.prepare(Sql("INSERT INTO $ (id, name) VALUES (?1, :name)")).value();
   EXPECT_EQ(insert.param_count(), 2u);
@@ -74,7 +75,7 @@ TEST_F(Live, StatementsAreUsedAgain) {
   EXPECT_EQ(select.query(9).value().scalar<std::string>().value(), "bound");
 }
 
-TEST_F(Live, FailuresOfTheServerAreTold) {
+TEST_P(Live, FailuresOfTheServerAreTold) {
   dqc::connection conn = Open();
   conn.exec(Sql("INSERT INTO $ (name) VALUES ('x')")).value();
   const auto twice = conn.exec(Sql("INSERT INTO $ (name) VALUES ('x')"));
@@ -94,7 +95,7 @@ TEST_F(Live, FailuresOfTheServerAreTold) {
   EXPECT_TRUE(conn.exec(Sql("DELETE FROM $")).ok());
 }
 
-TEST_F(Live, CallbacksOnADrivenLoop) {
+TEST_P(Live, CallbacksOnADrivenLoop) {
   Fill(300);
   dqc::loop loop = dqc::loop::driven().value();
   dqc::connection conn = dqc::connection::create(loop, dqc::config::parse(dsn_).value()).value();
@@ -137,7 +138,7 @@ TEST_F(Live, CallbacksOnADrivenLoop) {
   EXPECT_EQ(order, (std::vector<std::string>{"connect", "query", "17", "17", "leader", "close"}));
 }
 
-TEST_F(Live, CallbacksOnAQueue) {
+TEST_P(Live, CallbacksOnAQueue) {
   dqc::loop loop = dqc::loop::threaded().value();
   dqc::queue queue = dqc::queue::create().value();
   dqc::connection conn =
@@ -155,7 +156,7 @@ TEST_F(Live, CallbacksOnAQueue) {
   EXPECT_EQ(answer, 42);
 }
 
-TEST_F(Live, AdministrationReadsTheCluster) {
+TEST_P(Live, AdministrationReadsTheCluster) {
   dqc::connection conn = Open();
   const dqc::node_info leader = conn.leader().value();
   EXPECT_NE(leader.id, 0u);
@@ -171,11 +172,9 @@ TEST_F(Live, AdministrationReadsTheCluster) {
   EXPECT_FALSE(conn.remove(123456789).ok()) << "no such node";
 }
 
-TEST_F(Live, DumpGivesTheFiles) {
+TEST_P(Live, DumpGivesTheFiles) {
   dqc::connection conn = Open();
-  const std::string database = dsn_.substr(dsn_.find('/', 9) + 1);
-  const std::vector<dqc::database_file> files =
-      conn.dump(database.substr(0, database.find('?'))).value();
+  const std::vector<dqc::database_file> files = conn.dump(database_).value();
   ASSERT_EQ(files.size(), 2u);
   EXPECT_FALSE(files[0].name.empty());
 }

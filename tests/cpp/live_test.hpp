@@ -5,18 +5,19 @@
 #include <gtest/gtest.h>
 #include <dqclient/dqclient.hpp>
 
-#include <cstdlib>
 #include <string>
 
-// A node to test with, and a table of this test's own. Without DQC_TEST_DSN every case fails.
-class LiveTest : public testing::Test {
+#include "live/harness.hpp"
+
+// A node of each server to test with, and a database of this test's own.
+class FacadeLiveTest : public dqc::live::LiveTest {
  protected:
   void SetUp() override {
-    const char* dsn = std::getenv("DQC_TEST_DSN");
-    ASSERT_NE(dsn, nullptr) << "set DQC_TEST_DSN to the DSN of a dqlite node that leads, as "
-                               "dqlite://127.0.0.1:9001/test";
-    dsn_ = dsn;
-    table_ = std::string("cpp_") + testing::UnitTest::GetInstance()->current_test_info()->name();
+    dqc::live::LiveTest::SetUp();
+    if (IsSkipped() || HasFatalFailure()) return;
+    database_ = UniqueDatabase();
+    dsn_ = OneNode().Dsn(database_);
+    table_ = "t";
     dqc::connection conn = Open();
     conn.exec("DROP TABLE IF EXISTS " + table_).value();
     conn.exec("CREATE TABLE " + table_ +
@@ -42,5 +43,6 @@ class LiveTest : public testing::Test {
   }
 
   std::string dsn_;
+  std::string database_;
   std::string table_;
 };

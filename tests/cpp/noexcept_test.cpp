@@ -25,7 +25,7 @@ int use_everything(dqc::connection& conn) {
   dqc::result<dqc::statement> statement = conn.prepare("SELECT 1");
   if (!statement || !statement->bind(1, 5) || !statement->exec()) return 3;
   if (!conn.exec_async([](const dqc::event&) {}, "x", 1, std::string("s"), nullptr)) return 4;
-  if (!conn.query_async([](dqc::result<dqc::result_set>) {}, "x")) return 5;
+  if (!conn.query_async([](const dqc::result<dqc::result_set>&) {}, "x")) return 5;
   if (!conn.cluster() || !conn.dump("app") || !conn.script("x")) return 6;
   return conn.close().ok() ? 0 : 7;
 }

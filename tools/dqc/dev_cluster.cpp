@@ -95,9 +95,14 @@ size_t DevCluster::Stop() {
 void DevCluster::Kill(size_t i, int signal_number) {
   NodeProcess& node = *nodes_.at(i);
   node.Signal(signal_number);
-  if (signal_number != SIGKILL && signal_number != SIGTERM && signal_number != SIGINT) return;
-  if (!node.WaitExit(In(options_.stop_grace))) {
-    throw Error(node.Name() + " did not end after signal " + std::to_string(signal_number));
+  bool done = true;
+  if (signal_number == SIGKILL || signal_number == SIGTERM || signal_number == SIGINT) {
+    done = node.WaitExit(In(options_.stop_grace));
+  } else if (signal_number == SIGSTOP) {
+    done = node.WaitStopped(In(options_.stop_grace));
+  }
+  if (!done) {
+    throw Error(node.Name() + " did not obey signal " + std::to_string(signal_number));
   }
 }
 

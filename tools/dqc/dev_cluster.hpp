@@ -44,7 +44,8 @@ class DevCluster {
   // Returns the number of nodes that had to be killed.
   size_t Stop();
 
-  // Node i, from 0. After SIGKILL, SIGTERM and SIGINT the node has ended when this returns.
+  // Node i, from 0. When this returns after SIGKILL, SIGTERM or SIGINT, the node has ended; after
+  // SIGSTOP, it has stopped.
   void Kill(size_t i, int signal_number);
   void Restart(size_t i);  // stops it if it runs; returns when clients can connect
 

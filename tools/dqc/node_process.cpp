@@ -211,6 +211,18 @@ void NodeProcess::Signal(int signal_number) {
   if (Running()) ::kill(pid_, signal_number);
 }
 
+bool NodeProcess::WaitStopped(Deadline deadline) {
+  while (Running()) {
+    siginfo_t info{};
+    const auto id = static_cast<id_t>(pid_);
+    if (::waitid(P_PID, id, &info, WSTOPPED | WNOHANG | WNOWAIT) == 0 && info.si_pid != 0)
+      return true;
+    if (Passed(deadline)) return false;
+    std::this_thread::sleep_for(milliseconds(1));
+  }
+  return false;
+}
+
 bool NodeProcess::WaitExit(Deadline deadline) {
   auto pause = milliseconds(1);
   while (Running()) {

@@ -40,6 +40,8 @@ class NodeProcess {
   // False once it has ended, by whatever cause; reaps it then.
   bool Running();
   void Signal(int signal_number);  // nothing if it does not run
+  // After SIGSTOP: until each of its threads has stopped. False if that was not by the deadline.
+  bool WaitStopped(Deadline deadline);
   // False if it still runs at the deadline.
   bool WaitExit(Deadline deadline);
   // SIGTERM, and SIGKILL after `grace`. Returns false if SIGKILL was needed.

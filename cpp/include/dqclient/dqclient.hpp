@@ -9,6 +9,8 @@
  *    the throwing members are not there; nothing else changes.
  *  - Views (row_view, cell, std::string_view, blob_view) borrow; members that would let one dangle refuse temporaries.
  *  - Threads: the rules of the C header, which is the reference for all behaviour that is not said here.
+ *  - A callback is destroyed after its terminal event. If that can never come, because its loop is not run any more or
+ *    its queue was destroyed first, it is leaked: close the connections and run or dispatch what is left.
  *  - A moved-from handle may only be assigned or destroyed.
  */
 #pragma once

@@ -82,6 +82,11 @@ class op_result {
   bool out_of_memory_ = false;
 };
 
+// Whether the final answer is made of rows.
+template <class T>
+inline constexpr bool has_rows =
+    !std::is_void_v<T> && !std::is_same_v<T, exec_result> && !std::is_same_v<T, statement>;
+
 // Owns a callback from the submission to the terminal event. F takes each event as `const event&`, or the final answer
 // as result<T>.
 template <class T, class F>
@@ -104,7 +109,7 @@ class closure {
     } else {
       static_assert(std::is_invocable_v<F&, result<T>>,
                     "the callback takes const dqc::event& or the dqc::result");
-      if (raw.type == DQC_EVENT_ROWS && std::is_same_v<T, result_set>) answer_.on_rows(raw);
+      if (raw.type == DQC_EVENT_ROWS && has_rows<T>) answer_.on_rows(raw);
       if (raw.type != DQC_EVENT_DONE) return;
       answer_.on_done(raw);
       callback_(answer_.template take<T>());

@@ -181,7 +181,8 @@ class queue {
 
   /**
    * Call `notify()` whenever the queue becomes non-empty: on a thread of the library; it may not block, throw, or call
-   * the library. @param notify borrowed, so no temporary: outlives the queue, or until no_notify().
+   * the library. A call may still be on its way when no_notify() or the destructor returns.
+   * @param notify borrowed, so no temporary: outlives the queue and the loops of its connections.
    */
   template <class F>
   result<void> set_notify(F& notify) {

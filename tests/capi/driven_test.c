@@ -1,0 +1,179 @@
+/* SPDX-License-Identifier: MIT */
+/* A driven loop inside poll(2), its run modes and waking it; an attached loop inside uv_run(). */
+#include <poll.h>
+
+#include "check.h"
+
+static void test_poll(void) {
+  world w;
+  probe p[3] = {{0}};
+  int waits = 0;
+  world_open(&w, DRIVEN, "delay", 30);
+  CHECK(dqc_loop_fd(w.loop) >= 0);
+  OK(query_async(w.conn, "SELECT * FROM t", &p[0]));
+  OK(exec_async(w.conn, "INSERT INTO t VALUES(1)", &p[1]));
+  OK(exec_async(w.conn, "INSERT INTO t VALUES(1)", &p[2]));
+  while (p[2].done == 0) {
+    struct pollfd fd = {dqc_loop_fd(w.loop), POLLIN, 0};
+    const int ready = poll(&fd, 1, dqc_loop_timeout_ms(w.loop));
+    CHECK(ready >= 0);
+    CHECK(++waits < 1000); /* it does not spin */
+    INSIDE(dqc_loop_run(w.loop, DQC_RUN_NOWAIT, NULL));
+  }
+  CHECK_EQ(p[0].rows, 3);
+  CHECK_EQ(p[0].done + p[1].done, 2);
+  for (int i = 0; i < 5; ++i) INSIDE(dqc_loop_run(w.loop, DQC_RUN_NOWAIT, NULL));
+  CHECK(dqc_loop_timeout_ms(w.loop) != 0); /* idle: nothing to wait for but the descriptor */
+  world_end(&w);
+}
+
+static void test_poll_deadline(void) {
+  world w;
+  probe p = {0};
+  dqc_call_options soon = {sizeof(soon), 0, 60};
+  const int64_t start = now_ms();
+  int waits = 0;
+  world_open(&w, DRIVEN, "stall", 0);
+  OK(dqc_conn_exec_async(w.conn, "INSERT INTO t VALUES(1)", DQC_CSTR, NULL, 0, &soon, on_event, &p,
+                         NULL, &error));
+  while (p.done == 0) {
+    struct pollfd fd = {dqc_loop_fd(w.loop), POLLIN, 0};
+    CHECK(poll(&fd, 1, dqc_loop_timeout_ms(w.loop)) >= 0);
+    CHECK(++waits < 1000);
+    INSIDE(dqc_loop_run(w.loop, DQC_RUN_NOWAIT, NULL));
+  }
+  CHECK_EQ(p.status, DQC_E_TIMEOUT);
+  CHECK(now_ms() - start >= 60);
+  world_end(&w);
+}
+
+static void test_run_modes(void) {
+  world w;
+  probe p[3] = {{0}};
+  world_open(&w, DRIVEN, "delay", 30);
+  OK(dqc_loop_run(w.loop, DQC_RUN_DEFAULT, &error)); /* the connect call */
+  CHECK_EQ(dqc_conn_state(w.conn), DQC_STATE_READY);
+  OK(exec_async(w.conn, "INSERT INTO t VALUES(1)", &p[0]));
+  int64_t start = now_ms();
+  INSIDE(dqc_loop_run(w.loop, DQC_RUN_NOWAIT, NULL));
+  CHECK(now_ms() - start < 25);
+  CHECK_EQ(p[0].done, 0);
+  int turns = 0;
+  while (p[0].done == 0) {
+    INSIDE(dqc_loop_run(w.loop, DQC_RUN_ONCE, NULL));
+    CHECK(++turns < 1000);
+  }
+  OK(exec_async(w.conn, "INSERT INTO t VALUES(1)", &p[1]));
+  OK(query_async(w.conn, "SELECT 1", &p[2]));
+  INSIDE(dqc_loop_run(w.loop, DQC_RUN_DEFAULT, NULL));
+  CHECK_EQ(p[1].done + p[2].done, 2);
+  start = now_ms();
+  OK(dqc_loop_run(w.loop, DQC_RUN_DEFAULT, &error)); /* nothing outstanding: at once */
+  CHECK(now_ms() - start < 1000);
+  FAILS(DQC_E_MISUSE, dqc_loop_run(w.loop, 3, &error));
+  FAILS(DQC_E_MISUSE, dqc_loop_run(w.loop, -1, &error));
+  world_end(&w);
+}
+
+static void *wake_later(void *data) {
+  sleep_ms(60);
+  dqc_loop_wake((dqc_loop *)data);
+  return NULL;
+}
+
+static void test_wake(void) {
+  world w;
+  pthread_t thread;
+  world_open(&w, DRIVEN, "stall", 0);
+  OK(dqc_loop_run(w.loop, DQC_RUN_DEFAULT, &error));
+  for (int i = 0; i < 5; ++i) OK(dqc_loop_run(w.loop, DQC_RUN_NOWAIT, &error));
+  const int64_t start = now_ms();
+  CHECK_EQ(pthread_create(&thread, NULL, wake_later, w.loop), 0);
+  while (now_ms() - start < 55) OK(dqc_loop_run(w.loop, DQC_RUN_ONCE, &error));
+  CHECK_EQ(pthread_join(thread, NULL), 0);
+  struct pollfd fd = {dqc_loop_fd(w.loop), POLLIN, 0};
+  dqc_loop_wake(w.loop);
+  CHECK_EQ(poll(&fd, 1, 1000), 1);
+  dqc_loop_wake(NULL);
+  world_end(&w);
+}
+
+static struct {
+  int fd;
+  pthread_t thread;
+} late;
+
+static void *dial_late(void *data) {
+  sleep_ms(150);
+  dqc_dial_done((dqc_dial *)data, late.fd, NULL);
+  return NULL;
+}
+
+static void DQC_CALL on_dial(void *user_data, const char *address, dqc_dial *dial) {
+  (void)address;
+  late.fd = mock_server_connect((mock_server *)user_data);
+  CHECK_EQ(pthread_create(&late.thread, NULL, dial_late, dial), 0);
+}
+
+static int64_t cpu_ms(void) {
+  struct timespec t;
+  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
+  return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
+}
+
+/* Waiting for what comes from another thread, with nothing to poll and no timer, sleeps. */
+static void test_no_spin(void) {
+  world w;
+  world_begin(&w, DRIVEN, "normal", 0);
+  set(w.config, "connect_timeout", "1h");
+  OK(dqc_config_set_dial(w.config, on_dial, w.mock, &error));
+  OK(dqc_conn_new(w.loop, NULL, w.config, &w.conn, &error));
+  const int64_t start = cpu_ms();
+  OK(dqc_conn_connect(w.conn, &error));
+  CHECK(cpu_ms() - start < 100);
+  CHECK_EQ(pthread_join(late.thread, NULL), 0);
+  world_end(&w);
+}
+
+/* uv_run() goes on while an operation is outstanding, even with nothing to poll, and ends after the last free. */
+static void test_attached(void) {
+  world w;
+  probe p[3] = {{0}};
+  world_open(&w, ATTACHED, "normal", 0);
+  CHECK_EQ(dqc_loop_fd(w.loop), -1);
+  CHECK_EQ(dqc_loop_timeout_ms(w.loop), -1);
+  OK(query_async(w.conn, "SELECT * FROM t", &p[0]));
+  OK(dqc_conn_close_async(w.conn, on_event, &p[1], NULL, &error));
+  INSIDE(uv_run(&w.uv, UV_RUN_DEFAULT)); /* ends by itself: the connection closed */
+  CHECK_EQ(p[0].done + p[1].done, 2);
+  OK(dqc_conn_close_async(w.conn, on_event, &p[2], NULL, &error));
+  INSIDE(uv_run(&w.uv, UV_RUN_DEFAULT));
+  CHECK_EQ(p[2].done, 1);
+  world_end(&w);
+}
+
+static void test_attached_dial(void) {
+  world w;
+  probe p = {0};
+  world_begin(&w, ATTACHED, "normal", 0);
+  set(w.config, "connect_timeout", "1h");
+  OK(dqc_config_set_dial(w.config, on_dial, w.mock, &error));
+  OK(dqc_conn_new(w.loop, NULL, w.config, &w.conn, &error));
+  OK(dqc_conn_connect_async(w.conn, on_event, &p, NULL, &error));
+  while (p.done == 0) CHECK(({ INSIDE(uv_run(&w.uv, UV_RUN_ONCE)); uv_loop_alive(&w.uv) != 0; }));
+  CHECK_EQ(p.status, DQC_OK);
+  CHECK_EQ(pthread_join(late.thread, NULL), 0);
+  world_end(&w);
+}
+
+int main(void) {
+  setup(50);
+  test_poll();
+  test_poll_deadline();
+  test_run_modes();
+  test_wake();
+  test_no_spin();
+  test_attached();
+  test_attached_dial();
+  return 0;
+}

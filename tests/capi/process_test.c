@@ -1,0 +1,187 @@
+/* SPDX-License-Identifier: MIT */
+/* The process around the library: fork(), SIGPIPE, interrupted system calls, descriptors across exec(). */
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <sys/socket.h>
+#include <sys/time.h>
+#include <sys/wait.h>
+
+#include "check.h"
+
+#define CHILD_CHECK(condition) \
+  do {                         \
+    if (!(condition)) _exit(__LINE__ % 200 + 50); \
+  } while (0)
+
+typedef struct family {
+  world *w;
+  dqc_stmt *stmt;
+  dqc_rows *rows;
+  dqc_batch *batch;
+  dqc_dial *dial;
+} family;
+
+static void child(family *f) {
+  world *w = f->w;
+  dqc_error *error = NULL;
+  dqc_rows *rows = NULL;
+  dqc_conn *conn = NULL;
+  alarm(20);
+  const dqc_status status =
+      dqc_conn_exec(w->conn, "SELECT 1", DQC_CSTR, NULL, 0, NULL, NULL, &error);
+  CHILD_CHECK(status == DQC_E_FORKED && dqc_error_code(error) == DQC_E_FORKED);
+  dqc_error_free(error);
+  CHILD_CHECK(exec_async(w->conn, "SELECT 1", NULL) == DQC_E_FORKED);
+  CHILD_CHECK(dqc_conn_close(w->conn, NULL) == DQC_E_FORKED);
+  CHILD_CHECK(dqc_conn_cancel(w->conn, 1) == DQC_E_FORKED);
+  CHILD_CHECK(dqc_conn_pause(w->conn, 1, 1) == DQC_E_FORKED);
+  CHILD_CHECK(dqc_stmt_exec(f->stmt, NULL, 0, NULL, NULL, NULL) == DQC_E_FORKED);
+  CHILD_CHECK(dqc_stmt_query(f->stmt, NULL, 0, NULL, &rows, NULL) == DQC_E_FORKED);
+  CHILD_CHECK(dqc_rows_step(f->rows, NULL) == DQC_E_FORKED);
+  CHILD_CHECK(dqc_loop_run(w->loop, DQC_RUN_NOWAIT, NULL) == DQC_E_FORKED);
+  CHILD_CHECK(dqc_loop_fd(w->loop) == -1);
+  dqc_loop_wake(w->loop);
+  CHILD_CHECK(dqc_conn_new(w->loop, NULL, w->config, &conn, NULL) == DQC_E_FORKED && conn == NULL);
+  if (w->queue != NULL) {
+    CHILD_CHECK(dqc_queue_wait(w->queue, 0) == DQC_E_FORKED);
+    CHILD_CHECK(dqc_queue_dispatch(w->queue, 0) == DQC_E_FORKED);
+  }
+  CHILD_CHECK(dqc_batch_row_count(f->batch) > 0); /* memory is only memory */
+  dqc_batch_free(f->batch);
+  dqc_stmt_free(f->stmt);
+  dqc_conn_free(w->conn);
+  dqc_rows_free(f->rows);
+  dqc_loop_free(w->loop);
+  dqc_queue_free(w->queue);
+  dqc_config_free(w->config);
+  /* A connection of its own works. */
+  char dsn[64];
+  snprintf(dsn, sizeof(dsn), "dqlite://127.0.0.1:%u/test", (unsigned)mock_server_port(w->mock));
+  CHILD_CHECK(dqc_conn_open(dsn, DQC_CSTR, &conn, NULL) == DQC_OK);
+  CHILD_CHECK(dqc_conn_exec(conn, "INSERT INTO t VALUES(1)", DQC_CSTR, NULL, 0, NULL, NULL, NULL) ==
+              DQC_OK);
+  dqc_conn_free(conn);
+  _exit(0);
+}
+
+static void test_fork(int mode) {
+  world w;
+  family f = {&w, NULL, NULL, NULL, NULL};
+  world_begin(&w, mode, "big_result", 20000);
+  set(w.config, "read_buffer", "4KiB");
+  set(w.config, "high_water", "4KiB");
+  OK(dqc_conn_new(w.loop, w.queue, w.config, &w.conn, &error));
+  OK(dqc_conn_connect(w.conn, &error));
+  OK(dqc_conn_prepare(w.conn, "INSERT INTO t VALUES(1)", DQC_CSTR, NULL, &f.stmt, &error));
+  OK(dqc_conn_query(w.conn, "SELECT n FROM t", DQC_CSTR, NULL, 0, NULL, &f.rows, &error));
+  CHECK_EQ(dqc_rows_next_batch(f.rows, &f.batch, NULL), DQC_ROW);
+  for (int i = 0; i < 3; ++i) {
+    int status = 0;
+    const pid_t pid = fork();
+    CHECK(pid >= 0);
+    if (pid == 0) child(&f);
+    CHECK_EQ(waitpid(pid, &status, 0), pid);
+    CHECK(WIFEXITED(status));
+    CHECK_EQ(WEXITSTATUS(status), 0);
+    OK(dqc_stmt_exec(f.stmt, NULL, 0, NULL, NULL, &error)); /* the parent's goes on */
+  }
+  int64_t next = (int64_t)dqc_batch_row_count(f.batch);
+  while (dqc_rows_step(f.rows, NULL) == DQC_ROW) CHECK_EQ(dqc_rows_int64(f.rows, 0), next++);
+  CHECK_EQ(next, 20000);
+  dqc_batch_free(f.batch);
+  dqc_rows_free(f.rows);
+  dqc_stmt_free(f.stmt);
+  world_end(&w);
+}
+
+/* The peer is gone while there is much to write; the default action of SIGPIPE would end this process. */
+static void test_sigpipe(int mode) {
+  enum { SIZE = 8 << 20 };
+  char *blob = (char *)calloc(1, SIZE);
+  const dqc_value v = DQC_BYTES(blob, SIZE);
+  for (int round = 0; round < 3; ++round) {
+    world w;
+    probe p[3] = {{0}};
+    world_open(&w, mode, round == 0 ? "close_on_write" : round == 1 ? "reset_on_write" : "stall", 0);
+    for (int i = 0; i < 3; ++i) {
+      OK(dqc_conn_exec_async(w.conn, "INSERT INTO t VALUES(?)", DQC_CSTR, &v, 1, NULL, on_event,
+                             &p[i], NULL, &error));
+    }
+    if (round == 2) {
+      for (int i = 0; i < 10; ++i) pump(&w);
+      mock_server_set_down(w.mock, 1);
+    }
+    until_done(&w, p, 3);
+    for (int i = 0; i < 3; ++i) CHECK(p[i].status < 0);
+    world_end(&w);
+  }
+  free(blob);
+}
+
+static volatile sig_atomic_t ticks;
+static void on_alarm(int number) {
+  (void)number;
+  ++ticks;
+}
+
+static void test_interrupts(int mode) {
+  const struct itimerval fast = {{0, 300}, {0, 300}}, off = {{0, 0}, {0, 0}};
+  struct sigaction action = {0}, before;
+  world w;
+  probe p[40] = {{0}};
+  action.sa_handler = on_alarm; /* without SA_RESTART */
+  world_open(&w, mode, "slow_writes", 7);
+  CHECK_EQ(sigaction(SIGVTALRM, &action, NULL), 0);
+  CHECK_EQ(sigaction(SIGALRM, &action, &before), 0);
+  const unsigned left = alarm(0);
+  CHECK_EQ(setitimer(ITIMER_REAL, &fast, NULL), 0);
+  for (int i = 0; i < 40; ++i)
+    OK(i & 1 ? exec_async(w.conn, "INSERT INTO t VALUES(1)", &p[i])
+             : query_async(w.conn, "SELECT * FROM t", &p[i]));
+  until_done(&w, p, 40);
+  if (mode != ATTACHED)
+    OK(dqc_conn_exec(w.conn, "INSERT INTO t VALUES(1)", DQC_CSTR, NULL, 0, NULL, NULL, &error));
+  CHECK_EQ(setitimer(ITIMER_REAL, &off, NULL), 0);
+  CHECK_EQ(sigaction(SIGALRM, &before, NULL), 0);
+  alarm(left);
+  for (int i = 0; i < 40; ++i) CHECK_EQ(p[i].status, DQC_OK);
+  CHECK(ticks > 0);
+  world_end(&w);
+}
+
+/* All descriptors that the library has opened are closed by exec(), and so is the one it was given. */
+static void test_cloexec(void) {
+  world w;
+  char before[256] = {0};
+  for (int fd = 0; fd < 256; ++fd) before[fd] = fcntl(fd, F_GETFD) >= 0;
+  mock_server *mock = mock_server_start('D', "normal", 0);
+  for (int fd = 0; fd < 256; ++fd) before[fd] = before[fd] || fcntl(fd, F_GETFD) >= 0;
+  world_open(&w, THREADED, "normal", 0);
+  OK(dqc_conn_exec(w.conn, "INSERT INTO t VALUES(1)", DQC_CSTR, NULL, 0, NULL, NULL, &error));
+  dqc_conn *own = NULL;
+  OK(dqc_conn_new(NULL, NULL, w.config, &own, &error));
+  OK(dqc_conn_connect(own, &error));
+  for (int fd = 3; fd < 256; ++fd) {
+    const int flags = fcntl(fd, F_GETFD);
+    if (flags < 0 || before[fd]) continue;
+    CHECK((flags & FD_CLOEXEC) != 0);
+  }
+  dqc_conn_free(own);
+  world_end(&w);
+  mock_server_stop(mock);
+}
+
+int main(void) {
+  setup(110);
+  for (int mode = 0; mode < MODES; ++mode) {
+    test_sigpipe(mode);
+    test_interrupts(mode);
+  }
+  test_cloexec();
+#if !defined(__SANITIZE_THREAD__) /* TSan does not follow a child that goes on with threads */
+  test_fork(DRIVEN);
+  test_fork(THREADED);
+#endif
+  return 0;
+}

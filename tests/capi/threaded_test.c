@@ -1,0 +1,263 @@
+/* SPDX-License-Identifier: MIT */
+/* A threaded loop: submissions from many threads, the queue's three ways to wait, back-pressure. */
+#include <fcntl.h>
+#include <poll.h>
+#include <stdatomic.h>
+
+#include "check.h"
+
+enum { THREADS = 4, OPS = 200 };
+
+typedef struct submitter {
+  dqc_conn *conn;
+  probe *probes;
+  int blocking;
+} submitter;
+
+static void *submit(void *data) {
+  submitter *s = (submitter *)data;
+  for (int i = 0; i < OPS; ++i) {
+    if (s->blocking) {
+      OK(dqc_conn_exec(s->conn, "INSERT INTO t VALUES(1)", DQC_CSTR, NULL, 0, NULL, NULL, &error));
+      continue;
+    }
+    uint64_t op = 0;
+    OK(dqc_conn_query_async(s->conn, "SELECT * FROM t", DQC_CSTR, NULL, 0, NULL, on_event,
+                            &s->probes[i], &op, &error));
+    if (i % 16 == 5) CHECK_EQ(dqc_conn_cancel(s->conn, op), DQC_OK);
+    if (i % 16 == 7) CHECK_EQ(dqc_conn_pause(s->conn, op, 1), DQC_OK);
+    if (i % 16 == 7) CHECK_EQ(dqc_conn_pause(s->conn, op, 0), DQC_OK);
+    (void)dqc_conn_state(s->conn);
+    (void)dqc_conn_era(s->conn);
+  }
+  return NULL;
+}
+
+/* Two connections shared by all threads; one of the threads makes blocking calls. */
+static void test_many_threads(void) {
+  static probe probes[THREADS][OPS];
+  world w;
+  dqc_conn *second = NULL;
+  pthread_t thread[THREADS];
+  submitter s[THREADS];
+  world_open(&w, THREADED, "normal", 0);
+  OK(dqc_conn_new(w.loop, w.queue, w.config, &second, &error));
+  OK(dqc_conn_connect(second, &error));
+  for (int i = 0; i < THREADS; ++i) {
+    s[i] = (submitter){i & 1 ? second : w.conn, probes[i], i == 0};
+    CHECK_EQ(pthread_create(&thread[i], NULL, submit, &s[i]), 0);
+  }
+  for (int i = 1; i < THREADS; ++i) until_done(&w, probes[i], OPS);
+  for (int i = 0; i < THREADS; ++i) CHECK_EQ(pthread_join(thread[i], NULL), 0);
+  for (int i = 1; i < THREADS; ++i) {
+    for (int k = 0; k < OPS; ++k) {
+      CHECK(pthread_equal(probes[i][k].thread, pthread_self()));
+      if (probes[i][k].status == DQC_OK) CHECK_EQ(probes[i][k].rows, 3);
+    }
+  }
+  dqc_conn_free(second);
+  world_end(&w);
+}
+
+static void test_poll(void) {
+  world w;
+  probe p[2] = {{0}};
+  world_open(&w, THREADED, "delay", 20);
+  struct pollfd fd = {dqc_queue_fd(w.queue), POLLIN, 0};
+  while (dqc_conn_state(w.conn) != DQC_STATE_READY) sleep_ms(1);
+  CHECK_EQ(dqc_queue_wait(w.queue, 5000), 1); /* the connect call */
+  INSIDE(dqc_queue_dispatch(w.queue, 0));
+  CHECK_EQ(poll(&fd, 1, 0), 0);
+  CHECK_EQ(dqc_queue_wait(w.queue, 0), 0);
+  CHECK_EQ(dqc_queue_wait(w.queue, 10), 0);
+  CHECK_EQ(dqc_queue_dispatch(w.queue, 0), 0);
+  OK(exec_async(w.conn, "INSERT INTO t VALUES(1)", &p[0]));
+  OK(query_async(w.conn, "SELECT * FROM t", &p[1]));
+  CHECK_EQ(poll(&fd, 1, 5000), 1);
+  CHECK_EQ(dqc_queue_wait(w.queue, -1), 1);
+  while (p[1].done == 0) { /* one at a time; readable as long as there is one */
+    CHECK_EQ(dqc_queue_wait(w.queue, 5000), 1);
+    CHECK_EQ(poll(&fd, 1, 0), 1);
+    const int before = p[0].done + p[1].done + p[1].batches;
+    ++g_inside;
+    CHECK_EQ(dqc_queue_dispatch(w.queue, 1), 1);
+    --g_inside;
+    CHECK_EQ(p[0].done + p[1].done + p[1].batches, before + 1);
+  }
+  CHECK_EQ(poll(&fd, 1, 0), 0);
+  world_end(&w);
+}
+
+static atomic_int notified;
+
+static void DQC_CALL on_notify(void *user_data) {
+  (void)user_data;
+  atomic_fetch_add(&notified, 1);
+}
+
+static void test_notify(void) {
+  world w;
+  probe p[6] = {{0}};
+  world_begin(&w, THREADED, "normal", 0);
+  CHECK_EQ(dqc_queue_set_notify(w.queue, on_notify, NULL), DQC_OK);
+  world_connect(&w);
+  for (int i = 0; i < 5; ++i) OK(exec_async(w.conn, "INSERT INTO t VALUES(1)", &p[i]));
+  while (mock_server_requests(w.mock, 8) < 5) sleep_ms(1);
+  sleep_ms(50);
+  CHECK_EQ(atomic_load(&notified), 1); /* six events wait, one edge */
+  ++g_inside;
+  CHECK_EQ(dqc_queue_dispatch(w.queue, 4), 4);
+  CHECK_EQ(atomic_load(&notified), 1);
+  CHECK_EQ(dqc_queue_dispatch(w.queue, 0), 2);
+  --g_inside;
+  OK(exec_async(w.conn, "INSERT INTO t VALUES(1)", &p[5]));
+  while (atomic_load(&notified) < 2) sleep_ms(1);
+  until_done(&w, p, 6);
+  CHECK_EQ(atomic_load(&notified), 2);
+  CHECK_EQ(dqc_queue_set_notify(w.queue, NULL, NULL), DQC_OK);
+  OK(dqc_conn_exec(w.conn, "INSERT INTO t VALUES(1)", DQC_CSTR, NULL, 0, NULL, NULL, &error));
+  memset(p, 0, sizeof(p));
+  OK(exec_async(w.conn, "INSERT INTO t VALUES(1)", &p[0]));
+  until_done(&w, p, 1);
+  CHECK_EQ(atomic_load(&notified), 2);
+  world_end(&w);
+}
+
+/* 0 under a sanitizer, whose own memory would be seen. */
+static long resident_kb(void) {
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+  return 0;
+#endif
+  long pages = 0, resident = 0;
+  FILE *f = fopen("/proc/self/statm", "r");
+  CHECK(f != NULL && fscanf(f, "%ld %ld", &pages, &resident) == 2);
+  fclose(f);
+  return resident * (sysconf(_SC_PAGESIZE) / 1024);
+}
+
+/* A result of some 100 MB that nobody takes, then one that is taken slowly: memory stays bounded. */
+static void test_back_pressure(void) {
+  world w;
+  probe p = {0};
+  world_begin(&w, THREADED, "big_result", 6000000);
+  set(w.config, "max_rows", "10000000");
+  set(w.config, "timeout", "5m");
+  set(w.config, "high_water", "256KiB");
+  world_connect(&w);
+  sleep_ms(50);
+  const long before = resident_kb();
+  OK(query_async(w.conn, "SELECT n FROM t", &p));
+  sleep_ms(300);
+  CHECK(resident_kb() - before < 30 * 1024);
+  for (int i = 0; i < 50; ++i) {
+    sleep_ms(2);
+    INSIDE(dqc_queue_dispatch(w.queue, 1));
+  }
+  CHECK(p.rows > 0 && p.done == 0);
+  CHECK(resident_kb() - before < 40 * 1024);
+  CHECK_EQ(dqc_conn_cancel(w.conn, p.op), DQC_OK);
+  until_done(&w, &p, 1);
+  world_end(&w);
+}
+
+static void pause_now(probe *p, const dqc_event *event) {
+  if (event->type == DQC_EVENT_ROWS && p->batches == 1)
+    CHECK_EQ(dqc_conn_pause((dqc_conn *)p->data, event->op, 1), DQC_OK);
+}
+
+static void test_pause(int mode) {
+  world w;
+  probe p = {0};
+  world_begin(&w, mode, "big_result", 1000000);
+  set(w.config, "max_rows", "10000000");
+  set(w.config, "timeout", "5m");
+  world_connect(&w);
+  p.hook = pause_now;
+  p.data = w.conn;
+  OK(query_async(w.conn, "SELECT n FROM t", &p));
+  while (p.batches == 0) pump(&w);
+  for (int i = 0; i < 30; ++i) pump(&w);
+  const uint64_t rows = p.rows; /* what was under way has come */
+  CHECK(rows < 1000000);
+  for (int i = 0; i < 30; ++i) pump(&w);
+  CHECK_EQ(p.rows, rows);
+  CHECK_EQ(dqc_conn_pause(w.conn, p.op, 0), DQC_OK);
+  until_done(&w, &p, 1);
+  CHECK_EQ(p.status, DQC_OK);
+  CHECK_EQ(p.rows, 1000000);
+  world_end(&w);
+}
+
+static void *free_conn(void *data) {
+  dqc_conn_free((dqc_conn *)data);
+  return NULL;
+}
+
+/* Connections made, used and freed by several threads while the events of others are dispatched. */
+static void *churn(void *data) {
+  world *w = (world *)data;
+  for (int i = 0; i < 20; ++i) {
+    dqc_conn *conn = NULL;
+    dqc_stmt *stmt = NULL;
+    dqc_rows *rows = NULL;
+    pthread_t other;
+    OK(dqc_conn_new(w->loop, i & 1 ? w->queue : NULL, w->config, &conn, &error));
+    OK(dqc_conn_connect(conn, &error));
+    OK(dqc_conn_prepare(conn, "SELECT 1", DQC_CSTR, NULL, &stmt, &error));
+    OK(dqc_stmt_query(stmt, NULL, 0, NULL, &rows, &error));
+    if (i & 2) CHECK_EQ(dqc_rows_step(rows, NULL), DQC_ROW);
+    CHECK_EQ(pthread_create(&other, NULL, free_conn, conn), 0);
+    dqc_stmt_free(stmt);
+    dqc_rows_free(rows);
+    CHECK_EQ(pthread_join(other, NULL), 0);
+  }
+  return NULL;
+}
+
+static void test_churn(void) {
+  world w;
+  probe p[50] = {{0}};
+  pthread_t thread[2];
+  world_open(&w, THREADED, "normal", 0);
+  for (int i = 0; i < 2; ++i) CHECK_EQ(pthread_create(&thread[i], NULL, churn, &w), 0);
+  for (int i = 0; i < 50; ++i) {
+    OK(query_async(w.conn, "SELECT * FROM t", &p[i]));
+    pump(&w);
+  }
+  until_done(&w, p, 50);
+  for (int i = 0; i < 2; ++i) CHECK_EQ(pthread_join(thread[i], NULL), 0);
+  world_end(&w);
+}
+
+/* Events wait in the queue when connection and loop are gone; taking them touches neither. */
+static void test_queue_outlives(void) {
+  world w;
+  probe p[3] = {{0}};
+  world_begin(&w, THREADED, "big_result", 200000);
+  set(w.config, "high_water", "4KiB");
+  world_connect(&w);
+  OK(query_async(w.conn, "SELECT n FROM t", &p[0]));
+  OK(dqc_conn_prepare_async(w.conn, "SELECT 1", DQC_CSTR, NULL, on_event, &p[1], NULL, &error));
+  sleep_ms(50);
+  dqc_conn_free(w.conn);
+  dqc_loop_free(w.loop);
+  w.conn = NULL;
+  w.loop = NULL;
+  sleep_ms(400); /* the thread is gone */
+  until_done(&w, p, 2);
+  CHECK_EQ(p[0].status, DQC_E_CLOSED);
+  dqc_stmt_free(p[1].stmt);
+  world_end(&w);
+}
+
+int main(void) {
+  setup(170);
+  test_many_threads();
+  test_poll();
+  test_notify();
+  test_back_pressure();
+  for (int mode = 0; mode < MODES; ++mode) test_pause(mode);
+  test_churn();
+  test_queue_outlives();
+  return 0;
+}

@@ -1,0 +1,572 @@
+/* SPDX-License-Identifier: MIT */
+// Cancel, deadlines, close and loss in every state: one terminal event, the right outcome, and a
+// connection that goes on wherever it can.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "unit/session_rig.hpp"
+
+namespace dqc::session::test {
+namespace {
+
+using testing::ElementsAre;
+using testing::IsEmpty;
+
+enum class Stop : uint8_t { kCancel, kDeadline };
+constexpr Stop kStops[] = {Stop::kCancel, Stop::kDeadline};
+constexpr Time kPatience = 1000;
+
+void StopIt(Rig& rig, const Op& op, Stop how) {
+  if (how == Stop::kCancel) return rig.session->Cancel(op->id, rig.now);
+  rig.Advance(kPatience);
+}
+
+Code CodeOf(Stop how) { return how == Stop::kCancel ? Code::kCancelled : Code::kTimeout; }
+
+Op WithDeadline(Rig& rig, Op op, Stop how) {
+  if (how == Stop::kDeadline) op->deadline = rig.now + kPatience;
+  return op;
+}
+
+void ExpectUsable(Rig& rig) {
+  const Op again = rig.Submit("SELECT 42");
+  ASSERT_TRUE(rig.last.ok()) << rig.last.message();
+  rig.Flow();
+  EXPECT_THAT(again->rows, ElementsAre("0:42|"));
+  EXPECT_TRUE(rig.session->idle());
+  EXPECT_EQ(rig.session->state(), State::kReady);
+  rig.now += 120'000'000;  // no drain is left over
+  EXPECT_GT(rig.session->next_deadline(), 0u);
+  if (rig.session->next_deadline() <= rig.now) rig.session->OnDeadline(rig.now);
+  EXPECT_EQ(rig.session->state(), State::kReady);
+  EXPECT_EQ(rig.session->next_deadline(), kNever);
+  EXPECT_THAT(rig.node.violations(), IsEmpty());
+}
+
+TEST(SessionCancel, PendingAndUnsent) {
+  for (const Stop how : kStops) {
+    SessionOptions options = Options();
+    options.pipeline_bytes = 64;
+    Ready rig(mock::Era::kC, options);
+    const Op first = rig.Submit(WithDeadline(rig, Sql("INSERT INTO t VALUES (1)"), how));
+    const Op second = rig.Submit(WithDeadline(rig, Sql("INSERT INTO t VALUES (2)"), how));
+    StopIt(rig, first, how);   // unsent
+    StopIt(rig, second, how);  // pending, or unsent by now
+    for (const Op* op : {&first, &second}) {
+      EXPECT_EQ((*op)->done, 1);
+      EXPECT_EQ((*op)->code(), CodeOf(how));
+      EXPECT_EQ((*op)->outcome(), Outcome::kNotExecuted);
+      EXPECT_TRUE((*op)->unique());
+    }
+    rig.Flow();
+    EXPECT_THAT(rig.Sent(), IsEmpty());
+    ExpectUsable(rig);
+  }
+}
+
+TEST(SessionCancel, HalfSentAndSent) {
+  for (const Stop how : kStops) {
+    for (const size_t sent : {size_t{1}, size_t{47}, size_t{48}}) {
+      for (const bool writes : {true, false}) {
+        Ready rig(mock::Era::kC);
+        const std::string sql = writes ? "INSERT INTO t VALUES (12345)" : "SELECT id FROM t WHERE 12345";
+        const Op op = rig.Submit(WithDeadline(rig, Sql(sql), how));
+        ASSERT_EQ(rig.output_size(), 48u);
+        rig.ToServer(rig.TakeOutput(sent));
+        StopIt(rig, op, how);
+        EXPECT_EQ(op->done, 1);
+        EXPECT_EQ(op->code(), CodeOf(how));
+        EXPECT_EQ(op->outcome(), writes ? Outcome::kMaybeExecuted : Outcome::kNotExecuted);
+        rig.Flow();
+        EXPECT_EQ(op->done, 1);
+        EXPECT_TRUE(op->unique());
+        EXPECT_THAT(op->rows, IsEmpty());
+        ExpectUsable(rig);
+      }
+    }
+  }
+}
+
+TEST(SessionCancel, OneOfManyInThePipeline) {
+  for (const mock::Era era : kEras) {
+    for (size_t which = 0; which < 5; ++which) {
+      for (const bool sent : {false, true}) {
+        Ready rig(era);
+        std::vector<Op> ops;
+        for (int i = 0; i < 5; ++i) ops.push_back(rig.Submit("SELECT " + std::to_string(i)));
+        if (sent) rig.SendAll();
+        rig.session->Cancel(ops[which]->id, rig.now);
+        rig.session->Cancel(ops[which]->id, rig.now);
+        rig.Flow();
+        for (size_t i = 0; i < 5; ++i) {
+          EXPECT_EQ(ops[i]->done, 1);
+          EXPECT_EQ(ops[i]->status.ok(), i != which);
+          if (i != which) {
+            EXPECT_THAT(ops[i]->rows, ElementsAre("0:" + std::to_string(i) + "|"));
+          }
+        }
+        ExpectUsable(rig);
+      }
+    }
+  }
+}
+
+TEST(SessionCancel, InTheStreamAlsoWhenPaused) {
+  for (const mock::Era era : kEras) {
+    for (const Stop how : kStops) {
+      for (const bool paused : {false, true}) {
+        Ready rig(era);
+        rig.node.SetTable("big", Numbers(3000));
+        const Op big = rig.Submit(WithDeadline(rig, Sql("SELECT * FROM big"), how));
+        const Op after = rig.Submit("SELECT 7");
+        rig.SendAll();
+        for (int i = 0; i < 3; ++i) rig.FeedOnce(5000);
+        if (paused) rig.session->Pause(big->id, true, rig.now);
+        const size_t rows = big->rows.size();
+        StopIt(rig, big, how);
+        EXPECT_EQ(big->done, 1);
+        EXPECT_EQ(big->code(), CodeOf(how));
+        EXPECT_EQ(big->outcome(), Outcome::kNotExecuted);
+        EXPECT_NE(rig.session->next_deadline(), kNever);  // the drain's
+        rig.Flow();
+        EXPECT_EQ(big->rows.size(), rows);
+        EXPECT_THAT(after->rows, ElementsAre("0:7|"));
+        ExpectUsable(rig);
+      }
+    }
+  }
+}
+
+// Stops a multi-step operation after every number of bytes of either direction.
+void StopAnywhere(mock::Era era, Stop how, const std::function<Op()>& make,
+                  const std::function<void(const Rig&, const Op&)>& check) {
+  for (int steps = 0; steps < 500; ++steps) {
+    Ready rig(era);
+    rig.node.SetTable("RETURNING", Numbers(300));
+    const Op op = rig.Submit(WithDeadline(rig, make(), how));
+    const Op after = rig.Submit("SELECT 7");
+    for (int i = 0; i < steps && op->done == 0; ++i) {
+      if (rig.session->has_output()) {
+        rig.ToServer(rig.TakeOutput(i % 3 == 0 ? 20 : SIZE_MAX));
+      } else {
+        rig.FeedOnce(i % 2 == 0 ? 900 : 24);
+      }
+    }
+    const bool over = op->done != 0;
+    if (!over) {
+      StopIt(rig, op, how);
+      EXPECT_EQ(op->code(), CodeOf(how));
+    }
+    EXPECT_EQ(op->done, 1);
+    rig.Flow();
+    EXPECT_EQ(op->done, 1);
+    EXPECT_FALSE(op->broken);
+    EXPECT_TRUE(after->status.ok());
+    EXPECT_THAT(after->rows, ElementsAre("0:7|"));
+    check(rig, op);
+    ExpectUsable(rig);
+    EXPECT_TRUE(op->unique());
+    if (over) return;
+  }
+  FAIL() << "never over";
+}
+
+TEST(SessionCancel, InEachStepOfReturningsOwnTransaction) {
+  for (const mock::Era era : {mock::Era::kA, mock::Era::kB}) {
+    for (const Stop how : kStops) {
+      StopAnywhere(
+          era, how, [] { return Sql("DELETE FROM t RETURNING id"); },
+          [](const Rig& rig, const Op& op) {
+            const auto sent = rig.Sent(Match(RequestType::kExecSql));
+            const bool committed =
+                std::find(sent.begin(), sent.end(), "ExecSql COMMIT") != sent.end();
+            if (op->status.ok()) {
+              EXPECT_TRUE(committed);
+            } else {
+              EXPECT_EQ(committed, op->outcome() == Outcome::kMaybeExecuted);
+            }
+            // No transaction is left open.
+            EXPECT_TRUE(sent.empty() || sent.size() == 2);
+          });
+    }
+  }
+}
+
+TEST(SessionCancel, InEachStepOfAScript) {
+  for (const mock::Era era : kEras) {
+    for (const Stop how : kStops) {
+      StopAnywhere(
+          era, how,
+          [] { return Script("SELECT 1; INSERT INTO t VALUES (1); SELECT * FROM t; DELETE FROM t"); },
+          [](const Rig& rig, const Op& op) {
+            const uint64_t writes = rig.node.CountType(RequestType::kExecSql) +
+                                    rig.node.CountType(RequestType::kExec);
+            if (!op->status.ok()) {
+              EXPECT_EQ(writes > 0, op->outcome() == Outcome::kMaybeExecuted);
+            }
+            EXPECT_EQ(rig.node.CountType(RequestType::kPrepare),
+                      rig.node.CountType(RequestType::kFinalize));
+          });
+    }
+  }
+}
+
+TEST(SessionCancel, InAPragmaThatFallsBack) {
+  for (const mock::Era era : {mock::Era::kA, mock::Era::kB}) {
+    for (int steps = 0; steps < 8; ++steps) {
+      Ready rig(era);
+      rig.node.On(Match(RequestType::kQuerySql).Sql("PRAGMA"), Do().Failure(1, "not an error"));
+      const Op op = rig.Submit("PRAGMA synchronous = 1");
+      const Op after = rig.Submit("SELECT 7");
+      for (int i = 0; i < steps; ++i) {
+        if (rig.session->has_output()) {
+          rig.ToServer(rig.TakeOutput());
+        } else {
+          rig.FeedOnce();
+        }
+      }
+      rig.session->Cancel(op->id, rig.now);
+      rig.Flow();
+      EXPECT_EQ(op->done, 1);
+      if (!op->status.ok() && op->outcome() == Outcome::kNotExecuted) {
+        EXPECT_EQ(rig.node.CountType(RequestType::kExecSql), 0u) << steps;
+      }
+      EXPECT_THAT(after->rows, ElementsAre("0:7|"));
+      ExpectUsable(rig);
+    }
+  }
+}
+
+TEST(SessionCancel, PreparedMeanwhileIsFinalized) {
+  for (const mock::Era era : kEras) {
+    for (const Stop how : kStops) {
+      Ready rig(era);
+      const Op prepare = rig.Submit(WithDeadline(rig, Prepare("SELECT 1"), how));
+      const Op other = rig.Submit(Prepare("SELECT 2"));
+      rig.SendAll();
+      StopIt(rig, prepare, how);
+      EXPECT_EQ(prepare->done, 1);
+      rig.Flow();
+      EXPECT_EQ(other->stmt_id, 1u);
+      EXPECT_THAT(rig.Sent(Match(RequestType::kFinalize)), ElementsAre("Finalize SELECT 1"));
+      ExpectUsable(rig);
+    }
+  }
+}
+
+TEST(SessionCancel, DrainIsBoundedInBytes) {
+  for (const mock::Era era : kEras) {
+    SessionOptions options = Options();
+    options.drain_bytes = 20'000;
+    Ready rig(era, options);
+    rig.node.SetTable("big", Numbers(5000));  // some 160 KB
+    const Op big = rig.Submit("SELECT * FROM big");
+    const Op after = rig.Submit("INSERT INTO t VALUES (1)");
+    rig.SendAll();
+    for (int i = 0; i < 3; ++i) rig.FeedOnce(5000);
+    rig.session->Cancel(big->id, rig.now);
+    rig.Flow();
+    if (era == mock::Era::kD) {  // there, dropping it harms the server
+      EXPECT_TRUE(after->status.ok());
+      ExpectUsable(rig);
+      continue;
+    }
+    EXPECT_EQ(rig.session->state(), State::kClosed);
+    EXPECT_EQ(after->code(), Code::kSessionLost);
+    EXPECT_EQ(after->outcome(), Outcome::kMaybeExecuted);
+    EXPECT_EQ(after->done, 1);
+    EXPECT_EQ(big->done, 1);
+  }
+}
+
+TEST(SessionCancel, DrainIsBoundedInTime) {
+  for (const mock::Era era : kEras) {
+    Ready rig(era);
+    rig.node.On(Match().Sql("slow"), Do().Stall().Default());
+    const Op slow = rig.Submit("SELECT slow");
+    const Op after = rig.Submit("SELECT 1");
+    const Op script = rig.Submit(Script("SELECT 2"));
+    rig.Flow();
+    rig.session->Cancel(slow->id, rig.now);
+    const Time patience = era == mock::Era::kD ? 60'000'000 : 1'000'000;
+    EXPECT_EQ(rig.session->next_deadline(), rig.now + patience);
+    rig.Advance(patience - 1);
+    EXPECT_EQ(rig.session->state(), State::kReady);
+    rig.Advance(1);
+    EXPECT_EQ(rig.session->state(), State::kClosed);
+    EXPECT_EQ(after->code(), Code::kSessionLost);
+    EXPECT_EQ(script->done, 1);
+    EXPECT_EQ(slow->code(), Code::kCancelled);
+  }
+}
+
+// Each thing left behind has the whole patience, as long as the server gets on.
+TEST(SessionCancel, DrainTimeStartsAgainWithProgress) {
+  Ready rig(mock::Era::kA);
+  for (uint64_t gate = 1; gate <= 4; ++gate) {
+    rig.node.On(Match().Sql("slow" + std::to_string(gate)), Do().Stall(gate).Default());
+  }
+  std::vector<Op> ops;
+  for (int i = 1; i <= 4; ++i) ops.push_back(rig.Submit("SELECT slow" + std::to_string(i)));
+  rig.Flow();
+  for (uint64_t gate = 1; gate <= 4; ++gate) {
+    rig.session->Cancel(ops[gate - 1]->id, rig.now);
+    if (gate < 4) rig.session->Cancel(ops[gate]->id, rig.now);
+    rig.Advance(900'000);
+    ASSERT_EQ(rig.session->state(), State::kReady) << gate;
+    rig.node.Release(gate);
+    rig.Flow();
+  }
+  ExpectUsable(rig);
+}
+
+// The time also runs between the steps of an abandoned operation.
+TEST(SessionCancel, HungRollbackIsDropped) {
+  Ready rig(mock::Era::kA);
+  rig.node.On(Match().Sql("ROLLBACK"), Do().Hang());
+  const Op op = rig.Submit("DELETE FROM t RETURNING id");
+  rig.SendAll();
+  rig.session->Cancel(op->id, rig.now);
+  rig.Flow();
+  EXPECT_EQ(rig.Sent().back(), "ExecSql ROLLBACK");
+  EXPECT_NE(rig.session->next_deadline(), kNever);
+  rig.Advance(1'000'001);
+  EXPECT_EQ(rig.session->state(), State::kClosed);
+  EXPECT_EQ(op->outcome(), Outcome::kNotExecuted);
+}
+
+TEST(SessionCancel, LimitsEndOnlyTheOperation) {
+  for (int which = 0; which < 3; ++which) {
+    SessionOptions options = Options();
+    if (which == 0) options.limits.rows = 500;
+    if (which == 1) options.limits.frames = 3;
+    if (which == 2) options.limits.result_bytes = 10'000;
+    for (const mock::Era era : kEras) {
+      Ready rig(era, options);
+      rig.node.SetTable("big", Numbers(900));
+      const Op big = rig.Submit("SELECT * FROM big");
+      const Op after = rig.Submit("SELECT 7");
+      rig.Flow();
+      EXPECT_EQ(big->code(), Code::kLimit);
+      EXPECT_EQ(big->done, 1);
+      EXPECT_LE(big->rows.size(), which == 0 ? 500u : 600u);
+      EXPECT_THAT(after->rows, ElementsAre("0:7|"));
+      ExpectUsable(rig);
+    }
+  }
+}
+
+// --------------------------------------------------------------------------------------- close
+
+TEST(SessionClose, IdleEndsAtOnce) {
+  Ready rig(mock::Era::kC);
+  const Op close = rig.Close();
+  EXPECT_EQ(close->done, 1);
+  EXPECT_TRUE(close->status.ok());
+  EXPECT_EQ(rig.session->state(), State::kClosed);
+  rig.Submit("SELECT 1");
+  EXPECT_EQ(rig.last.code(), Code::kClosed);
+  const Op again = rig.Close();
+  EXPECT_EQ(again->done, 1);
+  EXPECT_TRUE(again->status.ok());
+}
+
+TEST(SessionClose, WritesInFlightKeepTheirAnswer) {
+  for (const mock::Era era : kEras) {
+    SessionOptions options = Options();
+    options.pipeline_bytes = 100;
+    Ready rig(era, options);
+    rig.node.SetTable("big", Numbers(1000));
+    const Op write = rig.Submit("INSERT INTO t VALUES (12345)");
+    const Op read = rig.Submit("SELECT * FROM big");
+    const Op pending = rig.Submit("INSERT INTO t VALUES (12346)");
+    rig.SendAll();
+    const Op close = rig.Close();
+    EXPECT_EQ(close->done, 0);
+    EXPECT_EQ(read->code(), Code::kClosed);
+    EXPECT_EQ(pending->code(), Code::kClosed);
+    EXPECT_EQ(pending->outcome(), Outcome::kNotExecuted);
+    EXPECT_EQ(write->done, 0);
+    const Op second = rig.Close();
+    EXPECT_EQ(second->code(), Code::kMisuse);
+    rig.Submit("SELECT 1");
+    EXPECT_EQ(rig.last.code(), Code::kClosed);
+    rig.Flow();
+    EXPECT_TRUE(write->status.ok());
+    EXPECT_EQ(close->done, 1);
+    EXPECT_TRUE(close->status.ok());
+    EXPECT_EQ(rig.session->state(), State::kClosed);
+  }
+}
+
+TEST(SessionClose, WhatIsNotSentIsTakenBack) {
+  for (const bool give_up : {false, true}) {
+    Ready rig(mock::Era::kD);
+    const Op returning = rig.Submit("DELETE FROM t RETURNING id");
+    const Op write = rig.Submit("INSERT INTO t VALUES (1)");
+    const Op close = rig.Close(give_up);
+    EXPECT_EQ(returning->done, 1);
+    rig.Flow();
+    EXPECT_EQ(write->done, 1);
+    EXPECT_EQ(close->done, 1);
+    // Said to be not executed: then it must never leave.
+    const auto left = [&](const std::string& part) {
+      return rig.node.Count(Match().Sql(part)) != 0;
+    };
+    EXPECT_EQ(returning->outcome() != Outcome::kNotExecuted, left("RETURNING"));
+    EXPECT_EQ(write->outcome() != Outcome::kNotExecuted, left("INSERT"));
+    EXPECT_EQ(rig.session->state(), State::kClosed);
+  }
+}
+
+TEST(SessionClose, GiveUpTellsAllAtOnceAndDrains) {
+  for (const mock::Era era : kEras) {
+    Ready rig(era);
+    const Op write = rig.Submit("INSERT INTO t VALUES (1)");
+    const Op read = rig.Submit("SELECT 1");
+    const Op script = rig.Submit(Script("INSERT INTO t VALUES (1); SELECT 2"));
+    rig.SendAll();
+    rig.session->Close(nullptr, true, rig.now);
+    EXPECT_EQ(write->code(), Code::kClosed);
+    EXPECT_EQ(write->outcome(), Outcome::kMaybeExecuted);
+    EXPECT_EQ(read->outcome(), Outcome::kNotExecuted);
+    EXPECT_EQ(script->done, 1);
+    EXPECT_EQ(rig.session->state(), State::kClosing);
+    rig.Flow();
+    EXPECT_EQ(rig.session->state(), State::kClosed);
+    EXPECT_EQ(write->done + read->done + script->done, 3);
+  }
+}
+
+TEST(SessionClose, BeforeTheConnectionIsThere) {
+  for (const bool give_up : {false, true}) {
+    for (const bool ready : {false, true}) {
+      Rig rig(mock::Era::kC);
+      const Op connect = rig.Dial();
+      const Op query = rig.Submit("INSERT INTO t VALUES (1)");
+      if (ready) {
+        rig.session->TransportReady(rig.now);
+        rig.SendAll();
+      }
+      const Op close = rig.Close(give_up);
+      EXPECT_EQ(connect->code(), Code::kClosed);
+      EXPECT_EQ(query->code(), Code::kClosed);
+      EXPECT_EQ(query->outcome(), ready ? Outcome::kMaybeExecuted : Outcome::kNotExecuted);
+      EXPECT_TRUE(close->status.ok());
+      EXPECT_EQ(close->done, 1);
+      EXPECT_EQ(rig.session->state(), State::kClosed);
+    }
+  }
+}
+
+TEST(SessionClose, InEveryStepOfExclusiveOperations) {
+  for (const mock::Era era : {mock::Era::kA, mock::Era::kC}) {
+    for (const bool give_up : {false, true}) {
+      for (int steps = 0; steps < 12; ++steps) {
+        Ready rig(era);
+        const Op op = rig.Submit(era == mock::Era::kA
+                                     ? Sql("DELETE FROM t RETURNING id")
+                                     : Script("SELECT 1; INSERT INTO t VALUES (1); SELECT 2"));
+        for (int i = 0; i < steps; ++i) {
+          if (rig.session->has_output()) {
+            rig.ToServer(rig.TakeOutput());
+          } else {
+            rig.FeedOnce();
+          }
+        }
+        const Op close = rig.Close(give_up);
+        rig.Flow();
+        EXPECT_EQ(op->done, 1);
+        EXPECT_EQ(close->done, 1);
+        EXPECT_TRUE(op->unique());
+        const bool wrote = rig.node.Count(Match().Sql("COMMIT")) != 0 ||
+                           rig.node.CountType(RequestType::kExec) != 0;
+        if (!op->status.ok()) {
+          EXPECT_EQ(wrote, op->outcome() == Outcome::kMaybeExecuted) << steps;
+        }
+        EXPECT_EQ(rig.session->state(), State::kClosed);
+      }
+    }
+  }
+}
+
+TEST(SessionClose, HungServerIsLeftAfterTheDrainTime) {
+  for (const mock::Era era : {mock::Era::kA, mock::Era::kD}) {
+    Ready rig(era);
+    rig.node.On(Match().Sql("INSERT"), Do().Hang());
+    const Op write = rig.Submit("INSERT INTO t VALUES (1)");
+    rig.Flow();
+    const Op close = rig.Close();
+    EXPECT_EQ(close->done, 0);
+    rig.Advance(era == mock::Era::kD ? 60'000'000 : 1'000'000);
+    EXPECT_EQ(close->done, 1);
+    EXPECT_TRUE(close->status.ok());
+    EXPECT_EQ(write->outcome(), Outcome::kMaybeExecuted);
+    EXPECT_EQ(rig.session->state(), State::kClosed);
+  }
+}
+
+// ---------------------------------------------------------------------------------------- fail
+
+TEST(SessionFail, InEveryState) {
+  for (int state = 0; state < 6; ++state) {
+    Rig rig(mock::Era::kA);
+    Op connect, write, unsent, script, close;
+    if (state > 0) connect = rig.Dial();
+    if (state > 1) rig.session->TransportReady(rig.now);
+    if (state > 2) rig.Flow();
+    if (state > 0) {
+      write = rig.Submit("INSERT INTO t VALUES (1)");
+      if (state > 3) rig.SendAll();
+      unsent = rig.Submit("INSERT INTO t VALUES (2)");
+      rig.ToServer(rig.TakeOutput(3));
+      script = rig.Submit(Script("DELETE FROM t"));
+    }
+    if (state > 4) close = rig.Close();
+    rig.session->Fail(Status::Make(Code::kNetwork, "reset").With(Phase::kRequest));
+    EXPECT_EQ(rig.session->state(), State::kClosed);
+    EXPECT_EQ(rig.session->next_deadline(), kNever);
+    EXPECT_FALSE(rig.session->has_output());
+    EXPECT_FALSE(rig.session->wants_read());
+    for (const Op* op : {&connect, &write, &unsent, &script, &close}) {
+      if (!*op) continue;
+      EXPECT_EQ((*op)->done, 1) << state;
+      EXPECT_TRUE((*op)->unique());
+    }
+    if (write) {
+      EXPECT_EQ(write->outcome(), state > 3 ? Outcome::kMaybeExecuted : Outcome::kNotExecuted);
+    }
+    if (unsent && state < 5) {
+      EXPECT_EQ(unsent->outcome(), Outcome::kNotExecuted);
+      EXPECT_EQ(unsent->code(), Code::kNetwork);
+    }
+    rig.Submit("SELECT 1");
+    EXPECT_EQ(rig.last.code(), Code::kClosed);
+    rig.session->Fail(Status::Make(Code::kNetwork, "again"));
+  }
+}
+
+TEST(SessionFail, FreedSessionTellsEverybody) {
+  Ready rig(mock::Era::kA);
+  const Op write = rig.Submit("INSERT INTO t VALUES (1)");
+  const Op returning = rig.Submit("DELETE FROM t RETURNING id");
+  const Op pending = rig.Submit("SELECT 1");
+  rig.SendAll();
+  rig.session = nullptr;
+  EXPECT_EQ(write->outcome(), Outcome::kMaybeExecuted);
+  EXPECT_EQ(returning->outcome(), Outcome::kNotExecuted);
+  EXPECT_EQ(pending->code(), Code::kClosed);
+  EXPECT_EQ(write->done + returning->done + pending->done, 3);
+}
+
+TEST(SessionFail, CommitOfOurOwnTransactionIsInDoubt) {
+  Ready rig(mock::Era::kA);
+  rig.node.On(Match().Sql("COMMIT"), Do().Close());
+  const Op op = rig.Submit("DELETE FROM t RETURNING id");
+  rig.Flow();
+  EXPECT_EQ(op->code(), Code::kNetwork);
+  EXPECT_EQ(op->outcome(), Outcome::kMaybeExecuted);
+}
+
+}  // namespace
+}  // namespace dqc::session::test
