@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-// Counts allocations of the whole process: these definitions come before the C library's, also for the shared library.
+// Counts allocations of the whole process: these definitions come before the C library's, also for
+// the shared library.
 #include <atomic>
 #include <cerrno>
 #include <cstddef>

@@ -78,13 +78,12 @@ void Client::SubmitOne(Work* work) {
   dqc_error* error = nullptr;
   --work->to_submit;
   if (work->insert) {
-    Must(dqc_stmt_exec_async(work->stmt, InsertValues(), 2, nullptr, OnEvent, work, nullptr,
-                             &error),
-         error);
-  } else {
     Must(
-        dqc_stmt_query_async(work->stmt, nullptr, 0, nullptr, OnEvent, work, nullptr, &error),
+        dqc_stmt_exec_async(work->stmt, InsertValues(), 2, nullptr, OnEvent, work, nullptr, &error),
         error);
+  } else {
+    Must(dqc_stmt_query_async(work->stmt, nullptr, 0, nullptr, OnEvent, work, nullptr, &error),
+         error);
   }
 }
 

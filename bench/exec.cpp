@@ -28,8 +28,7 @@ Variant Raw(const Server& server, const std::string& name, Wait wait, uint64_t d
   raw->Handshake();
   const Frame insert = InsertFrame(raw->Prepare(kInsert), kNumber, kText);
   return {name, "", [raw, insert, depth](uint64_t ops) {
-            InTransactions(*raw, ops,
-                           [&](uint64_t part) { raw->Pipeline(insert, part, depth); });
+            InTransactions(*raw, ops, [&](uint64_t part) { raw->Pipeline(insert, part, depth); });
           }};
 }
 

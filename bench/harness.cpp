@@ -91,8 +91,8 @@ void Measure(const Group& group, const Plan& plan) {
   const size_t count = group.variants.size();
   std::vector<uint64_t> ops(count);
   for (size_t i = 0; i < count; ++i) ops[i] = OpsPerSlice(group.variants[i], plan.slice_ms);
-  std::vector<std::vector<Sample>> samples(
-      count, std::vector<Sample>(static_cast<size_t>(plan.rounds)));
+  std::vector<std::vector<Sample>> samples(count,
+                                           std::vector<Sample>(static_cast<size_t>(plan.rounds)));
   for (size_t round = 0; round < static_cast<size_t>(plan.rounds); ++round) {
     for (int slice = 0; slice < plan.slices; ++slice) {
       for (size_t i = 0; i < count; ++i) RunSlice(group.variants[i], ops[i], &samples[i][round]);

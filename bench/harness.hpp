@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-// Measures variants of one piece of work beside each other: in short slices that take turns, so that what else the
-// machine does hits all alike. What counts is the ratio of a variant's median to that of its floor.
+// Measures variants of one piece of work beside each other: in short slices that take turns, so that
+// what else the machine does hits all alike. What counts is the ratio of a variant's median to that
+// of its floor.
 #pragma once
 
 #include <cstdint>

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-// The floor: what a socket, and nothing else, takes for the bytes that the client sends and receives. It looks at
-// frame headers and at the end of results, decodes nothing, and knows no errors but dying.
+// The floor: what a socket, and nothing else, takes for the bytes that the client sends and
+// receives. It looks at frame headers and at the end of results, decodes nothing, and knows no
+// errors but dying.
 #pragma once
 
 #include <cstdint>
@@ -57,7 +58,7 @@ class RawClient {
   std::vector<uint8_t> buffer_;
   size_t filled_ = 0;
   bool failures_expected_ = false;
-  std::vector<uint8_t> last_;       // the last small frame, for Prepare
+  std::vector<uint8_t> last_;  // the last small frame, for Prepare
   std::vector<uint8_t> burst_;
 };
 

@@ -13,8 +13,7 @@ Variant Raw(const Server& server, const char* name, uint64_t depth) {
   auto raw = std::make_shared<RawClient>(server.address, Wait::kBlock);
   raw->Handshake();
   const Frame query = QueryFrame(raw->Prepare(kSelect1));
-  return {name, "",
-          [raw, query, depth](uint64_t ops) { raw->Pipeline(query, ops, depth); }};
+  return {name, "", [raw, query, depth](uint64_t ops) { raw->Pipeline(query, ops, depth); }};
 }
 
 // Depth 0: the blocking interface.

@@ -19,7 +19,7 @@ dqc_status dqc_queue_new(dqc_queue** out, dqc_error** error) {
     if (!dqc::WatchForks()) return Status::OutOfMemory();
     auto handle = std::make_unique<dqc_queue>();
     handle->queue = IntrusivePtr<EventQueue>::Adopt(new EventQueue());
-    if (handle->queue->Descriptor() < 0)
+    if (!handle->queue->OpenDescriptor())
       return Status::Make(Code::kInternal, "no descriptor for the queue");
     *out = handle.release();
     return {};

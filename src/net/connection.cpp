@@ -244,8 +244,8 @@ void Connection::AbandonAfterFork() noexcept {
   if (fd >= 0) close(fd);
 }
 
-// --------------------------------------------------------------------------------------------------
-// dialling
+// -------------------------------------------------------------------------------------------------
+// - dialling
 
 void Connection::StartConnecting(IntrusivePtr<QueuedOperation> op) noexcept {
   Guarded([&] {
@@ -333,11 +333,12 @@ void Connection::OnDialed(Result<int> fd) noexcept {
   });
 }
 
-// -------------------------------------------------------------------------------------------------------
-// I/O
+// -------------------------------------------------------------------------------------------------
+// ------ I/O
 
 void Connection::OnSocket(int status, int events) noexcept {
-  // With an error, as of a reset behind the last data, libuv has stopped the handle: AfterEntry starts it again.
+  // With an error, as of a reset behind the last data, libuv has stopped the handle: AfterEntry
+  // starts it again.
   if (status != 0) interest_ = 0;
   Guarded([&] {
     if (status != 0 || (events & UV_READABLE) != 0) {
@@ -416,17 +417,22 @@ void Connection::OnTimer() noexcept {
   loop_->AfterCallback();
 }
 
-// --------------------------------------------------------------------------------------------------
-// bookkeeping
+// -------------------------------------------------------------------------------------------------
+// - bookkeeping
+
+void Connection::Publish() noexcept {
+  era_.store(session_.era(), std::memory_order_release);
+  const State state = session_.state();  // kNew: Connect() has said kConnecting
+  if (state != State::kNew) state_.store(state, std::memory_order_release);
+}
 
 void Connection::AfterEntry() noexcept {
   const State state = session_.state();
-  if (state != state_.load(std::memory_order_relaxed) && state != State::kNew) {
+  if (state != std::exchange(logged_, state)) {
     if (state == State::kReady) Log(LogLevel::kInfo, "handshake", "ready");
     if (state == State::kClosed) Log(LogLevel::kInfo, "close", session_.lost().message());
-    state_.store(state, std::memory_order_release);
   }
-  era_.store(session_.era(), std::memory_order_release);
+  Publish();
   if (state == State::kClosed) return TearDown();
   if (state == State::kNew) return;
   if (transport_ && session_.has_output() && !write_blocked_) loop_->MarkDirty(this);
@@ -497,6 +503,7 @@ void Connection::OnRows(IntrusivePtr<session::Batch> batch) noexcept {
 }
 
 void Connection::OnDone(IntrusivePtr<session::Operation> op) noexcept {
+  Publish();
   loop_->OperationDone();
   auto* queued = static_cast<QueuedOperation*>(op.Detach());
   if (queued == close_op_.get()) {

@@ -126,6 +126,7 @@ class Connection final : public RefCounted<Connection>,
   bool ReadSome();
   void WriteSome();
   void Log(LogLevel level, const char* event, std::string_view message) noexcept;
+  void Publish() noexcept;     // what other threads may ask for; before they hear of it in an event
   void AfterEntry() noexcept;  // after any call into the session: interest, timer, end of life
   void UpdateInterest();
   void UpdateTimer();
@@ -151,6 +152,7 @@ class Connection final : public RefCounted<Connection>,
   IntrusivePtr<QueuedOperation> close_op_;  // while the loop knows it as a closer
   bool registered_ = false;                 // counted in the loop, holds a reference to itself
   session::Time flushed_at_ = 0;            // of the last request, for adaptive polling
+  session::State logged_ = session::State::kNew;
   std::atomic<session::State> state_{session::State::kNew};
   std::atomic<session::Era> era_{session::Era::kUnknown};
   std::atomic<uint64_t> next_op_id_{1};

@@ -19,6 +19,7 @@ EventQueue::~EventQueue() {
 void EventQueue::Push(Deliverable* item) noexcept {
   Notify notify = nullptr;
   void* data = nullptr;
+  bool wake = false;
   {
     std::unique_lock<std::mutex> lock(mutex_);
     if (abandoned_) {
@@ -28,13 +29,14 @@ void EventQueue::Push(Deliverable* item) noexcept {
     const bool was_empty = items_.empty();
     items_.PushBack(item);
     size_.store(items_.size(), std::memory_order_release);
-    if (waiters_ > 0) available_.notify_one();
+    wake = waiters_ > 0;
     if (was_empty) {
-      if (fds_[1] >= 0) Raise();
+      if (watched_) Raise();
       notify = notify_;
       data = notify_data_;
     }
   }
+  if (wake) available_.notify_one();  // without the lock, which the waiter needs next
   if (notify != nullptr) notify(data);
 }
 
@@ -43,7 +45,7 @@ Deliverable* EventQueue::Pop() noexcept {
   std::lock_guard<std::mutex> lock(mutex_);
   Deliverable* item = items_.PopFront();
   size_.store(items_.size(), std::memory_order_release);
-  if (items_.empty() && fds_[0] >= 0) Lower();
+  if (items_.empty() && watched_) Lower();
   return item;
 }
 
@@ -63,12 +65,16 @@ bool EventQueue::Wait(int64_t timeout_us) {
   return found;
 }
 
-int EventQueue::Descriptor() {
+bool EventQueue::OpenDescriptor() {
   std::lock_guard<std::mutex> lock(mutex_);
-  if (fds_[0] < 0) {
-    if (pipe2(fds_, O_CLOEXEC | O_NONBLOCK) != 0) return -1;
-    if (!items_.empty()) Raise();
-  }
+  return fds_[0] >= 0 || pipe2(fds_, O_CLOEXEC | O_NONBLOCK) == 0;
+}
+
+int EventQueue::Descriptor() {
+  if (!OpenDescriptor()) return -1;
+  std::lock_guard<std::mutex> lock(mutex_);
+  if (!watched_ && !items_.empty()) Raise();
+  watched_ = true;
   return fds_[0];
 }
 

@@ -27,6 +27,7 @@ class EventQueue : public RefCounted<EventQueue> {
   // A descriptor that is readable while the queue is not empty; made at the first call, -1 if the
   // system has none.
   int Descriptor();
+  bool OpenDescriptor();  // so that Descriptor() cannot fail
   void SetNotify(Notify notify, void* user_data);
   // Nobody takes events any more: those that wait and those that will come are discarded.
   void Abandon() noexcept;
@@ -50,6 +51,7 @@ class EventQueue : public RefCounted<EventQueue> {
   bool abandoned_ = false;       // guarded by mutex_
   int waiters_ = 0;              // guarded by mutex_
   int fds_[2] = {-1, -1};        // guarded by mutex_: read end, write end
+  bool watched_ = false;         // guarded by mutex_: somebody asked for the descriptor
   Notify notify_ = nullptr;      // guarded by mutex_
   void* notify_data_ = nullptr;
 };

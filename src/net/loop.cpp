@@ -92,8 +92,13 @@ Status Loop::Init(uv_loop_t* attach_to) {
   wake_.data = this;
   uv_prepare_init(uv_, &prepare_);
   prepare_.data = this;
-  uv_prepare_start(&prepare_,
-                   [](uv_prepare_t* handle) { static_cast<Loop*>(handle->data)->FlushDirty(); });
+  uv_prepare_start(&prepare_, [](uv_prepare_t* handle) {
+    auto* self = static_cast<Loop*>(handle->data);
+    const auto held = IntrusivePtr<Loop>::Share(self);
+    self->FlushDirty();
+    if (!self->ready_->empty())
+      self->AfterCallback();  // a write has failed: no callback may follow
+  });
   uv_unref(reinterpret_cast<uv_handle_t*>(&prepare_));
   if (mode_ == LoopMode::kAttached) uv_unref(reinterpret_cast<uv_handle_t*>(&wake_));
   open_handles_ = 2;
@@ -131,8 +136,8 @@ void Loop::RunCommands() noexcept {
   while (Command* command = commands.PopFront()) command->run(command);
 }
 
-// A dial request may be answered, and an event of a queue be consumed, when the loop is no more: its connections are
-// all closed, so whoever comes does the little that is left, one at a time.
+// A dial request may be answered, and an event of a queue be consumed, when the loop is no more:
+// its connections are all closed, so whoever comes does the little that is left, one at a time.
 void Loop::RunLateCommands() noexcept {
   const auto held = IntrusivePtr<Loop>::Share(this);
   std::unique_lock<std::mutex> lock(mutex_);
@@ -213,15 +218,28 @@ void Loop::EndCloses() {
   while (closers_ != nullptr) closers_->EndClose();
 }
 
-void Loop::SawReplyAfter(session::Time waited) {
-  const auto us = static_cast<int64_t>(std::min<session::Time>(waited, 1'000'000));
-  typical_wait_us_ += (us - typical_wait_us_) / 8;
+void WaitTuner::SawReply(session::Time waited_us, bool looked) {
+  int64_t& average = looked ? looked_ : slept_;
+  // One reply that took very long says little of the next.
+  const int64_t most = average == 0 ? 1'000'000 * kScale : 4 * average + 64 * kScale;
+  const auto seen = static_cast<int64_t>(std::min<session::Time>(waited_us, 1'000'000)) * kScale;
+  const int64_t waited = std::min(seen, most);
+  average += average == 0 ? waited : (waited - average) / 8;
+  // Now and then a few replies by the other way, to see whether it has become the better one.
+  constexpr uint32_t kPeriod = 512, kTrial = 6;
+  const bool better = looked_ != 0 && looked_ + looked_ / 16 < slept_;
+  const bool trial = ++replies_ % kPeriod >= kPeriod - kTrial;
+  look_ = replies_ < 2 * kTrial ? replies_ >= kTrial : better != trial;
+}
+
+bool WaitTuner::ShouldLook(int64_t poll_us) const {
+  return look_ && std::min(slept_, looked_) <= poll_us * kScale;
 }
 
 bool Loop::ShouldPoll() const {
   const int64_t poll_us = poll_us_.load(std::memory_order_relaxed);
   return poll_us > 0 && several_cpus_ && operations_.load(std::memory_order_relaxed) > 0 &&
-         typical_wait_us_ <= poll_us;
+         waiting_.ShouldLook(poll_us);
 }
 
 // One turn. Sleeping and waking costs more than a short look at the socket (design 5), so where
@@ -233,10 +251,11 @@ void Loop::Turn(bool wait) {
   if (!ready_->empty()) wait = false;
   const uint64_t before = progress_;
   interest_changed_ = false;
-  if (wait && ShouldPoll()) {
+  looked_ = wait && ShouldPoll();
+  if (looked_) {
     const session::Time start = Now();
     const auto budget =
-        static_cast<session::Time>(std::min(poll_us_.load(), 2 * typical_wait_us_ + 10));
+        static_cast<session::Time>(std::min(poll_us_.load(), 2 * waiting_.typical_us() + 10));
     do {
       uv_run(uv_, UV_RUN_NOWAIT);
     } while (progress_ == before && Now() - start < budget);
@@ -295,7 +314,8 @@ void Loop::DropUser() noexcept {
   Wake();
 }
 
-// Nobody can reach the loop any more: deliver what is left, let connections finish what they owe the server, close.
+// Nobody can reach the loop any more: deliver what is left, let connections finish what they owe
+// the server, close.
 void Loop::WindUp() noexcept {
   if (mode_ == LoopMode::kAttached) {
     RunCommands();
@@ -312,7 +332,8 @@ void Loop::WindUp() noexcept {
   }
   inside_ = false;
   if (connections_ == 0) return Finish();
-  // A stream that must be drained, or a name that is still being resolved: elsewhere, for free must not block.
+  // A stream that must be drained, or a name that is still being resolved: elsewhere, for free must
+  // not block.
   const auto main = [](void* raw) -> void* {
     static_cast<Loop*>(raw)->Finish();
     return nullptr;

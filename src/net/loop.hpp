@@ -26,6 +26,24 @@ struct Command {
   void (*run)(Command* self) noexcept = nullptr;
 };
 
+// How to wait for the next reply: asleep, or looking at the socket for a while first. Looking
+// spares the wake-up, but on a crowded machine takes the CPU from the server: both ways are
+// measured, and
+// the quicker one is kept.
+class WaitTuner {
+ public:
+  void SawReply(session::Time waited_us, bool looked);
+  bool ShouldLook(int64_t poll_us) const;
+  int64_t typical_us() const { return (look_ ? looked_ : slept_) / kScale; }
+
+ private:
+  static constexpr int64_t kScale = 16;  // of the averages to a microsecond
+  int64_t slept_ = 0;                    // moving averages of the time to a reply
+  int64_t looked_ = 0;
+  uint32_t replies_ = 0;
+  bool look_ = false;
+};
+
 enum class LoopMode : uint8_t { kDriven, kThreaded, kAttached };
 enum class RunMode : uint8_t { kUntilIdle, kOnce, kNoWait };
 
@@ -65,7 +83,7 @@ class Loop : public RefCounted<Loop> {
   void DropConnection();
   void OperationStarted() { operations_.fetch_add(1, std::memory_order_relaxed); }
   void OperationDone() { operations_.fetch_sub(1, std::memory_order_relaxed); }
-  void SawReplyAfter(session::Time waited);  // feeds adaptive polling
+  void SawReplyAfter(session::Time waited) { waiting_.SawReply(waited, looked_); }
   void set_poll_us(int64_t poll_us) { poll_us_.store(poll_us, std::memory_order_relaxed); }
 
  private:
@@ -114,7 +132,8 @@ class Loop : public RefCounted<Loop> {
   std::atomic<bool> has_commands_{false};
 
   std::atomic<int64_t> poll_us_{100};
-  int64_t typical_wait_us_ = 0;  // moving average of the time to a reply
+  WaitTuner waiting_;
+  bool looked_ = false;  // the last wait began with a look at the sockets
   bool several_cpus_ = false;
 };
 

@@ -4,6 +4,7 @@
 // keeps alive the buffer that its cells point into.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <cstdlib>
 #include <string_view>
@@ -62,12 +63,16 @@ class Batch final : public Pooled<Batch>, public Deliverable {
   void Discard() noexcept override;
 
  private:
-  static constexpr size_t kCellsKept = 64 * 1024;
+  static constexpr size_t kCellsKept = 8 * 1024;
 };
 
+// Chunks for about 1 MiB of a stream stay.
 struct Pools {
-  IntrusivePtr<Pool<Chunk>> chunks = IntrusivePtr<Pool<Chunk>>::Adopt(new Pool<Chunk>(4));
-  IntrusivePtr<Pool<Batch>> batches = IntrusivePtr<Pool<Batch>>::Adopt(new Pool<Batch>(16));
+  explicit Pools(uint64_t chunk_bytes)
+      : chunks(IntrusivePtr<Pool<Chunk>>::Adopt(new Pool<Chunk>(
+            static_cast<size_t>(std::clamp<uint64_t>((1 << 20) / chunk_bytes, 4, 16))))) {}
+  IntrusivePtr<Pool<Chunk>> chunks;
+  IntrusivePtr<Pool<Batch>> batches = IntrusivePtr<Pool<Batch>>::Adopt(new Pool<Batch>(128));
 };
 
 }  // namespace dqc::session

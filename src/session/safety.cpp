@@ -37,7 +37,7 @@ constexpr std::array<Rule, kFeatureCount> kRules = {{
      "a dqlite session has one database; what an attached one holds is not replicated",
      "open a second connection for the other database"},
     {Feature::kPragmaFormat, kRefuse, kRefuse, kRefuse, kRefuse, kRefuse, "setting this PRAGMA",
-     "the server fixes the database format, and some releases abort when it is set",
+     "it is the server's own, and some releases abort or stop working when it is set",
      "leave it as it is"},
     {Feature::kPragmaCheckpoint, kSend, kRefuse, kRefuse, kRefuse, kRefuse, "PRAGMA wal_checkpoint",
      "check-pointing is the server's own business", "leave it to the server"},
@@ -137,8 +137,9 @@ Needs NeedsOf(const sql::Statement& statement, uint64_t param_count) {
       const auto is = [&](std::string_view name) {
         return sql::EqualsIgnoreCase(statement.pragma_name, name);
       };
-      if (statement.pragma_sets && (is("journal_mode") || is("page_size")))
-        needs.Add(Feature::kPragmaFormat);
+      const bool format = is("journal_mode") || is("page_size") || is("synchronous") ||
+                          is("wal_autocheckpoint") || is("locking_mode") || is("hard_heap_limit");
+      if (statement.pragma_sets && format) needs.Add(Feature::kPragmaFormat);
       if (is("wal_checkpoint")) needs.Add(Feature::kPragmaCheckpoint);
       if (is("delete_database")) needs.Add(Feature::kDeleteDatabase);
       break;

@@ -7,7 +7,8 @@
 
 namespace dqc::session {
 
-Session::Session(SessionOptions options, Sink* sink) : options_(std::move(options)), sink_(sink) {}
+Session::Session(SessionOptions options, Sink* sink)
+    : options_(std::move(options)), sink_(sink), pools_(options_.read_buffer) {}
 
 Session::~Session() {
   Fail(Status::Make(Code::kClosed, "the connection was freed").With(Phase::kClose));
@@ -84,8 +85,8 @@ Request* Session::RequestOf(const Operation* op) const {
   return r;
 }
 
-// Ends an operation that was started. What has not left is taken back; the reply to what has is thrown away when it
-// comes.
+// Ends an operation that was started. What has not left is taken back; the reply to what has is
+// thrown away when it comes.
 void Session::Abandon(Operation* op, const Status& status, Time now) {
   Request* request = RequestOf(op);
   const bool unsent = request != nullptr && request->sent == 0;

@@ -105,7 +105,9 @@ void Session::AppendRun(Operation* op) {
 // (section 7.3).
 bool Session::FallBackToExec(Operation* op, const Status& status) {
   const ErrorInfo* info = status.info();
-  if (op->script_as_exec || op->abandoned ||
+  const sql::Statement& statement =
+      op->kind == OpKind::kScript ? op->script_statement.text : op->statement;
+  if (statement.kind != sql::Kind::kPragma || op->script_as_exec || op->abandoned ||
       WayOf(Feature::kQueryWithoutRows, era_) != Way::kFallBackToExec || info->server_code != 1 ||
       info->server_text != "not an error") {
     return false;

@@ -71,9 +71,15 @@ static void test_conversions(void) {
   static const struct {
     double real;
     int64_t integer;
-  } kReals[] = {{1.9, 1}, {-1.9, -1}, {1e300, INT64_MAX}, {-1e300, INT64_MIN}, {INFINITY, INT64_MAX},
-                {-INFINITY, INT64_MIN}, {9223372036854775808.0, INT64_MAX},
-                {-9223372036854775808.0, INT64_MIN}, {0.0, 0}};
+  } kReals[] = {{1.9, 1},
+                {-1.9, -1},
+                {1e300, INT64_MAX},
+                {-1e300, INT64_MIN},
+                {INFINITY, INT64_MAX},
+                {-INFINITY, INT64_MIN},
+                {9223372036854775808.0, INT64_MAX},
+                {-9223372036854775808.0, INT64_MIN},
+                {0.0, 0}};
   mock_server *mock = mock_server_start('D', "normal", 0);
   dqc_conn *conn = open_conn(mock, "timeout", "10s");
   for (size_t i = 0; i < sizeof(kReals) / sizeof(kReals[0]); ++i) {
@@ -111,7 +117,8 @@ static void test_big(void) {
   CHECK(batch == NULL);
   dqc_rows_free(rows);
 
-  /* Batches and steps in turn: a batch begins behind what was stepped through, at the next batch. */
+  /* Batches and steps in turn: a batch begins behind what was stepped through, at the next batch.
+   * */
   int64_t next = 0;
   rows = open_rows(conn, "SELECT n FROM t");
   for (int i = 0; i < 4; ++i) {

@@ -84,8 +84,8 @@ static void test_refused(int mode) {
   world_end(&w);
 }
 
-/* Answered when nobody waits any more: `when` 0 after a close, 1 after the free, 2 after the loop, 3 never asked
- * to deliver because the queue went. */
+/* Answered when nobody waits any more: `when` 0 after a close, 1 after the free, 2 after the loop,
+ * 3 never asked to deliver because the queue went. */
 static void test_late(int mode, int when, int good) {
   world w;
   dialer d = {0};

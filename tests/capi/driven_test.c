@@ -135,7 +135,8 @@ static void test_no_spin(void) {
   world_end(&w);
 }
 
-/* uv_run() goes on while an operation is outstanding, even with nothing to poll, and ends after the last free. */
+/* uv_run() goes on while an operation is outstanding, even with nothing to poll, and ends after the
+ * last free. */
 static void test_attached(void) {
   world w;
   probe p[3] = {{0}};
@@ -160,7 +161,11 @@ static void test_attached_dial(void) {
   OK(dqc_config_set_dial(w.config, on_dial, w.mock, &error));
   OK(dqc_conn_new(w.loop, NULL, w.config, &w.conn, &error));
   OK(dqc_conn_connect_async(w.conn, on_event, &p, NULL, &error));
-  while (p.done == 0) CHECK(({ INSIDE(uv_run(&w.uv, UV_RUN_ONCE)); uv_loop_alive(&w.uv) != 0; }));
+  while (p.done == 0)
+    CHECK(({
+      INSIDE(uv_run(&w.uv, UV_RUN_ONCE));
+      uv_loop_alive(&w.uv) != 0;
+    }));
   CHECK_EQ(p.status, DQC_OK);
   CHECK_EQ(pthread_join(late.thread, NULL), 0);
   world_end(&w);

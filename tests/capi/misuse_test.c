@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* What the interface says to callers who get it wrong: statuses, out parameters, options, parameters, SQL. */
+/* What the interface says to callers who get it wrong: statuses, out parameters, options,
+ * parameters, SQL. */
 #include <math.h>
 
 #include "check.h"
@@ -137,8 +138,14 @@ static void test_admin_options(void) {
 }
 
 static void test_config(void) {
-  static const char *const kBad[] = {"", "x", "dqlite://", "http://a:1/b", "dqlite://a:1/b?nope=1",
-                                     "dqlite://a:1/b?timeout=x", "dqlite://a:99999/b", "dqlite://:1/b"};
+  static const char *const kBad[] = {"",
+                                     "x",
+                                     "dqlite://",
+                                     "http://a:1/b",
+                                     "dqlite://a:1/b?nope=1",
+                                     "dqlite://a:1/b?timeout=x",
+                                     "dqlite://a:99999/b",
+                                     "dqlite://:1/b"};
   dqc_config *config = NULL;
   dqc_conn *out = (dqc_conn *)1;
   OK(dqc_config_new(&config, &error));
@@ -178,8 +185,8 @@ static void test_queue_and_loop(void) {
   OK(dqc_conn_new(loop, NULL, config, &c, &error));
   OK(dqc_conn_connect(c, &error));
   uint64_t op = 7;
-  FAILS(DQC_E_MISUSE, dqc_conn_exec_async(c, "SELECT 1", DQC_CSTR, NULL, 0, NULL, on_event, NULL,
-                                          &op, &error));
+  FAILS(DQC_E_MISUSE,
+        dqc_conn_exec_async(c, "SELECT 1", DQC_CSTR, NULL, 0, NULL, on_event, NULL, &op, &error));
   CHECK_EQ(op, 0);
   FAILS(DQC_E_MISUSE, dqc_conn_connect(c, &error)); /* connected before */
   OK(dqc_conn_exec(c, "INSERT INTO t VALUES(1)", DQC_CSTR, NULL, 0, NULL, NULL, &error));
@@ -222,14 +229,18 @@ static void test_params(void) {
   FAILS(DQC_E_PARAMS, run(names, ab, 2, &error));
   dqc_value mixed[2] = {named("@b", 1), DQC_INT(1)};
   FAILS(DQC_E_PARAMS, run(names, mixed, 2, &error));
-  const dqc_value bad[] = {
-      {{.data = "a\0b"}, 3, NULL, DQC_TEXT, 0}, {{.data = NULL}, 3, NULL, DQC_TEXT, 0},
-      {{.data = NULL}, DQC_CSTR, NULL, DQC_TEXT, 0}, {{.data = "x"}, DQC_CSTR, NULL, DQC_BLOB, 0},
-      {{.integer = 1}, 0, NULL, DQC_UNIXTIME, 0}, {{.integer = 1}, 0, NULL, 0, 0},
-      {{.integer = 1}, 0, NULL, 6, 0}, {{.data = "x"}, 1u << 31, NULL, DQC_TEXT, 0}};
+  const dqc_value bad[] = {{{.data = "a\0b"}, 3, NULL, DQC_TEXT, 0},
+                           {{.data = NULL}, 3, NULL, DQC_TEXT, 0},
+                           {{.data = NULL}, DQC_CSTR, NULL, DQC_TEXT, 0},
+                           {{.data = "x"}, DQC_CSTR, NULL, DQC_BLOB, 0},
+                           {{.integer = 1}, 0, NULL, DQC_UNIXTIME, 0},
+                           {{.integer = 1}, 0, NULL, 0, 0},
+                           {{.integer = 1}, 0, NULL, 6, 0},
+                           {{.data = "x"}, 1u << 31, NULL, DQC_TEXT, 0}};
   for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); ++i)
     FAILS(DQC_E_PARAMS, run("INSERT INTO t VALUES(?)", &bad[i], 1, &error));
-  const dqc_value good[] = {DQC_REAL(NAN), DQC_BYTES(NULL, 0), DQC_BYTES("a\0b", 3), DQC_BOOL(7),
+  const dqc_value good[] = {DQC_REAL(NAN),          DQC_BYTES(NULL, 0),
+                            DQC_BYTES("a\0b", 3),   DQC_BOOL(7),
                             DQC_TIME("2026-01-01"), {{.data = NULL}, 0, NULL, DQC_TEXT, 0}};
   for (size_t i = 0; i < sizeof(good) / sizeof(good[0]); ++i)
     OK(run("INSERT INTO t VALUES(?)", &good[i], 1, &error));
@@ -255,7 +266,8 @@ static void test_statement_params(void) {
   OK(dqc_stmt_bind(stmt, 2, &v[1], &error));
   text[0] = '!'; /* it was copied */
   dqc_rows *rows = NULL;
-  OK(dqc_stmt_query(stmt, v, 0, NULL, &rows, &error)); /* no args: the bound ones, as often as wanted */
+  OK(dqc_stmt_query(stmt, v, 0, NULL, &rows,
+                    &error)); /* no args: the bound ones, as often as wanted */
   CHECK_EQ(dqc_rows_step(rows, NULL), DQC_ROW);
   CHECK_EQ(dqc_rows_int64(rows, 0), 1);
   CHECK_STR(dqc_rows_text(rows, 1, NULL), "x");
@@ -281,12 +293,13 @@ static void test_sql(void) {
   FAILS(DQC_E_MISUSE, run("", NULL, 0, &error));
   FAILS(DQC_E_MISUSE, run("  ; -- nothing\n /* */", NULL, 0, &error));
   FAILS(DQC_E_MISUSE, dqc_conn_exec(conn, "SELECT 1\0", 9, NULL, 0, NULL, NULL, &error));
-  FAILS(DQC_E_MISUSE, dqc_conn_query(conn, "SELECT 1; SELECT 2", DQC_CSTR, NULL, 0, NULL, &rows, &error));
+  FAILS(DQC_E_MISUSE,
+        dqc_conn_query(conn, "SELECT 1; SELECT 2", DQC_CSTR, NULL, 0, NULL, &rows, &error));
   FAILS(DQC_E_MISUSE, dqc_conn_prepare(conn, "SELECT 1; SELECT 2", DQC_CSTR, NULL, &stmt, &error));
   FAILS(DQC_E_MISUSE, dqc_conn_prepare(conn, "", DQC_CSTR, NULL, &stmt, &error));
   FAILS(DQC_E_UNSUPPORTED, run("INSERT INTO t VALUES(1); SELECT 1", NULL, 0, &error));
-  OK(dqc_conn_exec(conn, "INSERT INTO t VALUES(1); INSERT INTO t VALUES(2);", DQC_CSTR, NULL, 0, NULL,
-                   &result, &error));
+  OK(dqc_conn_exec(conn, "INSERT INTO t VALUES(1); INSERT INTO t VALUES(2);", DQC_CSTR, NULL, 0,
+                   NULL, &result, &error));
   CHECK_EQ(result.statements, 2);
   CHECK_EQ(result.has, 0);
   FAILS(DQC_E_MISUSE, dqc_conn_script(conn, NULL, 0, NULL, NULL, &error));
@@ -297,12 +310,33 @@ static void test_sql(void) {
 }
 
 static void test_constants(void) {
-  static const int kStatuses[] = {
-      DQC_OK, DQC_ROW, DQC_END, DQC_E_NOMEM, DQC_E_MISUSE, DQC_E_CLOSED, DQC_E_FORKED,
-      DQC_E_CANCELLED, DQC_E_TIMEOUT, DQC_E_LIMIT, DQC_E_UNSUPPORTED, DQC_E_INTERNAL, DQC_E_CONFIG,
-      DQC_E_PARAMS, DQC_E_RESOLVE, DQC_E_CONNECT, DQC_E_NETWORK, DQC_E_TLS, DQC_E_PROTOCOL,
-      DQC_E_SQL, DQC_E_CONSTRAINT, DQC_E_BUSY, DQC_E_BUSY_SNAPSHOT, DQC_E_NOT_LEADER,
-      DQC_E_LEADERSHIP_LOST, DQC_E_SESSION_LOST, DQC_E_SERVER};
+  static const int kStatuses[] = {DQC_OK,
+                                  DQC_ROW,
+                                  DQC_END,
+                                  DQC_E_NOMEM,
+                                  DQC_E_MISUSE,
+                                  DQC_E_CLOSED,
+                                  DQC_E_FORKED,
+                                  DQC_E_CANCELLED,
+                                  DQC_E_TIMEOUT,
+                                  DQC_E_LIMIT,
+                                  DQC_E_UNSUPPORTED,
+                                  DQC_E_INTERNAL,
+                                  DQC_E_CONFIG,
+                                  DQC_E_PARAMS,
+                                  DQC_E_RESOLVE,
+                                  DQC_E_CONNECT,
+                                  DQC_E_NETWORK,
+                                  DQC_E_TLS,
+                                  DQC_E_PROTOCOL,
+                                  DQC_E_SQL,
+                                  DQC_E_CONSTRAINT,
+                                  DQC_E_BUSY,
+                                  DQC_E_BUSY_SNAPSHOT,
+                                  DQC_E_NOT_LEADER,
+                                  DQC_E_LEADERSHIP_LOST,
+                                  DQC_E_SESSION_LOST,
+                                  DQC_E_SERVER};
   const size_t count = sizeof(kStatuses) / sizeof(kStatuses[0]);
   for (size_t i = 0; i < count; ++i) {
     for (size_t j = i + 1; j < count; ++j) {

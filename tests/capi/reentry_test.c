@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Every call is legal from a callback; those that would block are refused there, unless the loop has a thread. */
+/* Every call is legal from a callback; those that would block are refused there, unless the loop
+ * has a thread. */
 #include "check.h"
 
 typedef struct bag {
@@ -183,7 +184,8 @@ int main(void) {
   for (int mode = 0; mode < MODES; ++mode) {
     test_blocking(mode);
     test_submit(mode);
-    for (int bits = 0; bits < 8; ++bits) test_free(mode, bits & 1, (bits & 2) != 0, (bits & 4) != 0);
+    for (int bits = 0; bits < 8; ++bits)
+      test_free(mode, bits & 1, (bits & 2) != 0, (bits & 4) != 0);
     test_last_handle_is_stmt(mode);
   }
   return 0;

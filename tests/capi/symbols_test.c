@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: MIT */
-/* References every public function: one that is missing in the library, or in this list, fails the test. */
+/* References every public function: one that is missing in the library, or in this list, fails the
+ * test. */
 #include <dqclient/dqclient_uv.h>
 #include <stdio.h>
 
-#define F(name) {#name, (void (*)(void))(name)}
+#define F(name) \
+  { #name, (void (*)(void))(name) }
 
 static const struct {
   const char *name;

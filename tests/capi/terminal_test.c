@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Every accepted operation gets exactly one terminal event, on every path and in every mode; callbacks run only inside
- * the calls that the header names. */
+/* Every accepted operation gets exactly one terminal event, on every path and in every mode;
+ * callbacks run only inside the calls that the header names. */
 #include "check.h"
 
 enum { OPS = 8 };
@@ -38,10 +38,14 @@ static void test_failures(int mode) {
     const char *scenario;
     int query;
     dqc_status status;
-  } kCases[] = {{"failure_prefix", 1, DQC_E_SQL}, {"failure_late", 1, DQC_E_SQL},
-                {"busy", 0, DQC_E_BUSY},          {"leadership_lost", 0, DQC_E_LEADERSHIP_LOST},
-                {"close_on_write", 0, DQC_E_NETWORK}, {"reset_on_write", 0, DQC_E_NETWORK},
-                {"reset_mid_rows", 1, DQC_E_NETWORK}, {"bad_tag", 1, DQC_E_PROTOCOL},
+  } kCases[] = {{"failure_prefix", 1, DQC_E_SQL},
+                {"failure_late", 1, DQC_E_SQL},
+                {"busy", 0, DQC_E_BUSY},
+                {"leadership_lost", 0, DQC_E_LEADERSHIP_LOST},
+                {"close_on_write", 0, DQC_E_NETWORK},
+                {"reset_on_write", 0, DQC_E_NETWORK},
+                {"reset_mid_rows", 1, DQC_E_NETWORK},
+                {"bad_tag", 1, DQC_E_PROTOCOL},
                 {"huge_header", 1, DQC_E_LIMIT}};
   for (size_t i = 0; i < sizeof(kCases) / sizeof(kCases[0]); ++i) {
     world w;

@@ -135,7 +135,8 @@ static long resident_kb(void) {
   return resident * (sysconf(_SC_PAGESIZE) / 1024);
 }
 
-/* A result of some 100 MB that nobody takes, then one that is taken slowly: memory stays bounded. */
+/* A result of some 100 MB that nobody takes, then one that is taken slowly: memory stays bounded.
+ * */
 static void test_back_pressure(void) {
   world w;
   probe p = {0};

@@ -100,7 +100,9 @@ TEST_P(AsyncTest, MixedPipeline) {
         break;
       default:
         ASSERT_EQ(conn->Query("WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n "
-                              "WHERE i < 1000) SELECT i FROM n", p), DQC_OK);
+                              "WHERE i < 1000) SELECT i FROM n",
+                              p),
+                  DQC_OK);
     }
   }
   ASSERT_TRUE(conn->Finish(*all.back()));
@@ -137,8 +139,9 @@ TEST_P(AsyncTest, CancelAtEveryStage) {
   auto conn = OpenAsync();
   for (int i = 0; i < 60; ++i) {
     Pending read, write, returning, script;
-    const char* rows = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE "
-                       "i < 3000) SELECT i FROM n";
+    const char* rows =
+        "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE "
+        "i < 3000) SELECT i FROM n";
     if (conn->Query(rows, &read) != DQC_OK) {
       conn = OpenAsync();
       continue;

@@ -212,8 +212,7 @@ Reply Conn::Script(std::string_view sql) const {
 Stmt Conn::Prepare(std::string_view sql, Reply* reply) const {
   dqc_error* error = nullptr;
   dqc_stmt* stmt = nullptr;
-  const dqc_status status =
-      dqc_conn_prepare(get(), sql.data(), sql.size(), nullptr, &stmt, &error);
+  const dqc_status status = dqc_conn_prepare(get(), sql.data(), sql.size(), nullptr, &stmt, &error);
   const Reply told = status == DQC_OK ? Reply() : Refused(status, error);
   if (reply != nullptr) {
     *reply = told;
@@ -274,8 +273,7 @@ AsyncConn::AsyncConn(const std::string& dsn) {
       << dqc_error_message(error);
   EXPECT_EQ(dqc_loop_new(DQC_LOOP_DRIVEN, &loop, nullptr), DQC_OK);
   loop_.reset(loop);
-  EXPECT_EQ(dqc_conn_new(loop, nullptr, config, &conn, &error), DQC_OK)
-      << dqc_error_message(error);
+  EXPECT_EQ(dqc_conn_new(loop, nullptr, config, &conn, &error), DQC_OK) << dqc_error_message(error);
   conn_.reset(conn);
   dqc_error_free(error);
 }
@@ -318,8 +316,8 @@ dqc_status AsyncConn::StmtExec(dqc_stmt* stmt, Pending* p, const Args& args) con
 
 dqc_status AsyncConn::StmtQuery(dqc_stmt* stmt, Pending* p, const Args& args) const {
   const auto values = Values(args);
-  return dqc_stmt_query_async(stmt, values.data(), values.size(), nullptr, CollectEvent, p,
-                              &p->op, nullptr);
+  return dqc_stmt_query_async(stmt, values.data(), values.size(), nullptr, CollectEvent, p, &p->op,
+                              nullptr);
 }
 
 dqc_status AsyncConn::Admin(const dqc_admin& request, Pending* p) const {

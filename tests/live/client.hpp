@@ -26,13 +26,13 @@ struct Arg {
   std::string bytes;
   std::string name;  // with its prefix; empty: by position
 
-  Arg(int v) : type(DQC_INTEGER), integer(v) {}                   // NOLINT: short calls
-  Arg(int64_t v) : type(DQC_INTEGER), integer(v) {}               // NOLINT
-  Arg(double v) : type(DQC_FLOAT), real(v) {}                     // NOLINT
-  Arg(bool v) : type(DQC_BOOLEAN), integer(v ? 1 : 0) {}          // NOLINT
-  Arg(const char* v) : type(DQC_TEXT), bytes(v) {}                // NOLINT
-  Arg(std::string v) : type(DQC_TEXT), bytes(std::move(v)) {}     // NOLINT
-  Arg(std::nullptr_t) {}                                          // NOLINT
+  Arg(int v) : type(DQC_INTEGER), integer(v) {}                // NOLINT: short calls
+  Arg(int64_t v) : type(DQC_INTEGER), integer(v) {}            // NOLINT
+  Arg(double v) : type(DQC_FLOAT), real(v) {}                  // NOLINT
+  Arg(bool v) : type(DQC_BOOLEAN), integer(v ? 1 : 0) {}       // NOLINT
+  Arg(const char* v) : type(DQC_TEXT), bytes(v) {}             // NOLINT
+  Arg(std::string v) : type(DQC_TEXT), bytes(std::move(v)) {}  // NOLINT
+  Arg(std::nullptr_t) {}                                       // NOLINT
   static Arg Blob(std::string v) { return Typed(DQC_BLOB, std::move(v)); }
   static Arg Time(std::string v) { return Typed(DQC_ISO8601, std::move(v)); }
   static Arg Typed(int32_t type, std::string v);

@@ -26,27 +26,29 @@ DQC_LIVE_SUITE(ErrorsTest);
 
 TEST_P(ErrorsTest, Constraints) {
   const Conn conn = Open();
-  ASSERT_TRUE(conn.Script("CREATE TABLE p(id INTEGER PRIMARY KEY);"
-                          "CREATE TABLE t(id INTEGER PRIMARY KEY, u UNIQUE, n NOT NULL DEFAULT 1,"
-                          " c CHECK (c > 0), f REFERENCES p(id));"
-                          "CREATE TABLE w(a TEXT PRIMARY KEY) WITHOUT ROWID;"
-                          "CREATE TRIGGER tr BEFORE DELETE ON p BEGIN SELECT RAISE(ABORT, 'no!'); END;"
-                          "INSERT INTO t(id, u) VALUES (1, 1); INSERT INTO w VALUES ('a');"
-                          "INSERT INTO p VALUES (1)").ok());
+  ASSERT_TRUE(
+      conn.Script("CREATE TABLE p(id INTEGER PRIMARY KEY);"
+                  "CREATE TABLE t(id INTEGER PRIMARY KEY, u UNIQUE, n NOT NULL DEFAULT 1,"
+                  " c CHECK (c > 0), f REFERENCES p(id));"
+                  "CREATE TABLE w(a TEXT PRIMARY KEY) WITHOUT ROWID;"
+                  "CREATE TRIGGER tr BEFORE DELETE ON p BEGIN SELECT RAISE(ABORT, 'no!'); END;"
+                  "INSERT INTO t(id, u) VALUES (1, 1); INSERT INTO w VALUES ('a');"
+                  "INSERT INTO p VALUES (1)")
+          .ok());
   const std::pair<const char*, int32_t> cases[] = {
-      {"INSERT INTO t(id, u) VALUES (1, 2)", 1555},      // PRIMARYKEY
-      {"INSERT INTO t(u) VALUES (1)", 2067},             // UNIQUE
-      {"INSERT INTO t(u, n) VALUES (3, NULL)", 1299},    // NOTNULL
-      {"INSERT INTO t(u, c) VALUES (4, -1)", 275},       // CHECK
-      {"INSERT INTO t(u, f) VALUES (5, 77)", 787},       // FOREIGNKEY
-      {"INSERT INTO w VALUES ('a')", 1555},              // PRIMARYKEY
-      {"DELETE FROM p", 1811},                           // TRIGGER
-      {"UPDATE t SET rowid = 'x'", 20},                  // MISMATCH: no constraint
+      {"INSERT INTO t(id, u) VALUES (1, 2)", 1555},    // PRIMARYKEY
+      {"INSERT INTO t(u) VALUES (1)", 2067},           // UNIQUE
+      {"INSERT INTO t(u, n) VALUES (3, NULL)", 1299},  // NOTNULL
+      {"INSERT INTO t(u, c) VALUES (4, -1)", 275},     // CHECK
+      {"INSERT INTO t(u, f) VALUES (5, 77)", 787},     // FOREIGNKEY
+      {"INSERT INTO w VALUES ('a')", 1555},            // PRIMARYKEY
+      {"DELETE FROM p", 1811},                         // TRIGGER
+      {"UPDATE t SET rowid = 'x'", 20},                // MISMATCH: no constraint
   };
   for (const auto& [sql, code] : cases) {
     const dqc_status expected = code == 20 ? DQC_E_SQL : DQC_E_CONSTRAINT;
-    for (const Reply& reply : {conn.Exec(sql), conn.Query(sql), conn.Prepare(sql).Exec(),
-                               conn.Script(sql)}) {
+    for (const Reply& reply :
+         {conn.Exec(sql), conn.Query(sql), conn.Prepare(sql).Exec(), conn.Script(sql)}) {
       ExpectError(reply, expected, code);
       EXPECT_EQ(reply.failure.sqlite_code, code & 0xff) << sql;
       EXPECT_EQ(reply.failure.retry, DQC_RETRY_NEVER) << sql;
@@ -73,10 +75,10 @@ TEST_P(ErrorsTest, ConstraintInATransactionBacksOutOnlyItsStatement) {
 
 TEST_P(ErrorsTest, Syntax) {
   const Conn conn = Open();
-  for (const char* sql : {"BOGUS", "SELECT * FROM nowhere", "SELECT nocolumn", "SELECT (",
-                          "INSERT INTO nowhere VALUES (1)", "ROLLBACK", "COMMIT",
-                          "SELECT nofunction(1)", "DROP TABLE nowhere", "RELEASE nothing",
-                          "PRAGMA", "BEGIN BEGIN"}) {
+  for (const char* sql :
+       {"BOGUS", "SELECT * FROM nowhere", "SELECT nocolumn", "SELECT (",
+        "INSERT INTO nowhere VALUES (1)", "ROLLBACK", "COMMIT", "SELECT nofunction(1)",
+        "DROP TABLE nowhere", "RELEASE nothing", "PRAGMA", "BEGIN BEGIN"}) {
     for (const Reply& reply : {conn.Exec(sql), conn.Query(sql), conn.Script(sql)})
       ExpectError(reply, DQC_E_SQL, 1);
     ExpectUsable(conn);
@@ -120,7 +122,8 @@ TEST_P(ErrorsTest, BusySnapshot) {
 TEST_P(ErrorsTest, DeferredForeignKeyAtCommit) {
   const Conn conn = Open();
   ASSERT_TRUE(conn.Script("CREATE TABLE p(id INTEGER PRIMARY KEY); CREATE TABLE c("
-                          "f REFERENCES p(id) DEFERRABLE INITIALLY DEFERRED)").ok());
+                          "f REFERENCES p(id) DEFERRABLE INITIALLY DEFERRED)")
+                  .ok());
   ASSERT_TRUE(conn.Exec("BEGIN").ok());
   ASSERT_TRUE(conn.Exec("INSERT INTO c VALUES (1)").ok());
   for (int i = 0; i < 2; ++i) ExpectError(conn.Exec("COMMIT"), DQC_E_CONSTRAINT, 787);

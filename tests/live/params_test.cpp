@@ -14,7 +14,8 @@ TEST_P(ParamsTest, Named) {
   const Conn conn = Open();
   const char* sql = "SELECT :a, @b, $c, ?7, :a";
   EXPECT_EQ(conn.Query("SELECT :a, @b, $c, :a",
-                       {Arg(3).Named("$c"), Arg(1).Named(":a"), Arg(2).Named("@b")}).Text(),
+                       {Arg(3).Named("$c"), Arg(1).Named(":a"), Arg(2).Named("@b")})
+                .Text(),
             "I1|I2|I3|I1");
   EXPECT_EQ(conn.Query("SELECT ?3, ?1, ?2", {1, 2, 3}).Text(), "I3|I1|I2");
   EXPECT_EQ(conn.Query("SELECT ?2, ?1", {Arg(5).Named("?1"), Arg(6).Named("?2")}).Text(), "I6|I5");
@@ -47,8 +48,7 @@ TEST_P(ParamsTest, WrongNumberIsRefusedHere) {
   EXPECT_EQ(conn.Query("SELECT :a", {Arg(1).Named(":b")}).status, DQC_E_PARAMS);
   EXPECT_EQ(conn.Query("SELECT :a, :b", {Arg(1).Named(":a")}).status, DQC_E_PARAMS);
   EXPECT_EQ(conn.Query("SELECT :a, :b", {Arg(1).Named(":a"), 2}).status, DQC_E_PARAMS);
-  EXPECT_EQ(conn.Query("SELECT :a", {Arg(1).Named(":a"), Arg(1).Named(":a")}).status,
-            DQC_E_PARAMS);
+  EXPECT_EQ(conn.Query("SELECT :a", {Arg(1).Named(":a"), Arg(1).Named(":a")}).status, DQC_E_PARAMS);
   EXPECT_EQ(stmt.Query({1, 2}).Text(), "I1|I2");
 }
 
@@ -68,12 +68,14 @@ TEST_P(ParamsTest, More) {
   for (const size_t count : {256u, 300u, 1000u}) {
     Args args;
     for (size_t i = 0; i < count; ++i) args.emplace_back(static_cast<int64_t>(i));
-    const std::string sql = "SELECT max(c), count(c), sum(c) FROM (SELECT column1 c FROM (VALUES (" +
-                            [&] {
-                              std::string marks;
-                              for (size_t i = 0; i < count; ++i) marks += i ? "),(?" : "?";
-                              return marks;
-                            }() + ")))";
+    const std::string sql =
+        "SELECT max(c), count(c), sum(c) FROM (SELECT column1 c FROM (VALUES (" +
+        [&] {
+          std::string marks;
+          for (size_t i = 0; i < count; ++i) marks += i ? "),(?" : "?";
+          return marks;
+        }() +
+        ")))";
     const int64_t n = static_cast<int64_t>(count);
     const std::string expected = "I" + std::to_string(n - 1) + "|I" + std::to_string(n) + "|I" +
                                  std::to_string(n * (n - 1) / 2);

@@ -82,8 +82,7 @@ TEST_P(ResultsTest, SizesAroundTheServersPage) {
     EXPECT_EQ(reply.rows.back()[0], "I" + std::to_string(rows));
   }
   for (int64_t size = 3980; size < 4120; size += 4) {
-    EXPECT_EQ(conn.Query("SELECT zeroblob(?1), ?1", {size}).rows[0][1],
-              "I" + std::to_string(size));
+    EXPECT_EQ(conn.Query("SELECT zeroblob(?1), ?1", {size}).rows[0][1], "I" + std::to_string(size));
   }
 }
 

@@ -40,14 +40,14 @@ TEST_P(ScriptTest, RowsCarryTheirStatement) {
   script.on_event = [&](const dqc_event& event) {
     if (event.type != DQC_EVENT_ROWS) return;
     const dqc_cell* cells = dqc_batch_cells(event.batch);
-    const size_t count =
-        dqc_batch_row_count(event.batch) * dqc_batch_column_count(event.batch);
+    const size_t count = dqc_batch_row_count(event.batch) * dqc_batch_column_count(event.batch);
     std::string text = std::to_string(event.statement) + ":";
     for (size_t i = 0; i < count; ++i) text += ShortCell(cells[i]);
     seen.push_back(text);
   };
   ASSERT_EQ(conn.Script("SELECT 1; CREATE TABLE t(x); SELECT 2, 3; SELECT 4 WHERE 0; VALUES (5)",
-                        &script), DQC_OK);
+                        &script),
+            DQC_OK);
   ASSERT_TRUE(conn.Finish(script));
   ASSERT_TRUE(script.reply.ok()) << script.reply;
   EXPECT_EQ(seen, (std::vector<std::string>{"0:I1", "2:I2I3", "3:", "4:I5"}));

@@ -55,7 +55,8 @@ TEST_P(StatementsTest, QueriesOfEveryForm) {
   EXPECT_EQ(conn.Query("VALUES (1, 'a'), (2, 'b')").Text(), "I1|Ta;I2|Tb");
   EXPECT_EQ(conn.Query("  /* hello */ -- there\n sElEcT 1;").Text(), "I1");
   EXPECT_EQ(conn.Query("WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 4)"
-                       " SELECT group_concat(i) FROM n").Text(),
+                       " SELECT group_concat(i) FROM n")
+                .Text(),
             "T1,2,3,4");
   // Era C takes an explained write for a write that yields rows, and refuses it.
   const Reply explained = conn.Query("EXPLAIN INSERT INTO t(x) VALUES (1)");
@@ -68,8 +69,7 @@ TEST_P(StatementsTest, QueriesOfEveryForm) {
 
 TEST_P(StatementsTest, WithInsert) {
   const Conn conn = OpenWithTable();
-  const char* sql =
-      "WITH c(v) AS (VALUES (7), (8)) INSERT INTO t(x) SELECT v FROM c WHERE v > ?";
+  const char* sql = "WITH c(v) AS (VALUES (7), (8)) INSERT INTO t(x) SELECT v FROM c WHERE v > ?";
   const Reply reply = conn.Exec(sql, {0});
   ASSERT_TRUE(reply.ok()) << reply;
   EXPECT_EQ(reply.result.rows_affected, 2u);
@@ -113,8 +113,13 @@ TEST_P(StatementsTest, NothingToRun) {
 
 TEST_P(StatementsTest, ByteOrderMark) {
   const Conn conn = Open();
-  EXPECT_TRUE(conn.Exec("\xEF\xBB\xBF" "CREATE TABLE t(x)").ok());
-  EXPECT_EQ(conn.Query("\xEF\xBB\xBF" "SELECT 1").Text(), "I1");
+  EXPECT_TRUE(conn.Exec("\xEF\xBB\xBF"
+                        "CREATE TABLE t(x)")
+                  .ok());
+  EXPECT_EQ(conn.Query("\xEF\xBB\xBF"
+                       "SELECT 1")
+                .Text(),
+            "I1");
   EXPECT_TRUE(conn.Script("\xEF\xBB\xBFINSERT INTO t VALUES (1); INSERT INTO t VALUES (2)").ok());
   EXPECT_EQ(conn.Query("SELECT count(*) FROM t").Text(), "I2");
 }
@@ -207,10 +212,10 @@ TEST_P(StatementsTest, RefusedOrRunByEra) {
   const Conn conn = OpenWithTable();
   const bool vacuum = era() == 'A' || era() == 'D';
   EXPECT_EQ(conn.Exec("VACUUM").status, vacuum ? DQC_OK : DQC_E_UNSUPPORTED);
-  for (const char* sql : {"ATTACH 'x' AS y", "DETACH y", "PRAGMA journal_mode = DELETE",
-                          "PRAGMA journal_mode(wal)", "PRAGMA main.page_size = 512",
-                          "PRAGMA wal_checkpoint", "PRAGMA wal_checkpoint(TRUNCATE)",
-                          "EXPLAIN PRAGMA journal_mode = DELETE"}) {
+  for (const char* sql :
+       {"ATTACH 'x' AS y", "DETACH y", "PRAGMA journal_mode = DELETE", "PRAGMA journal_mode(wal)",
+        "PRAGMA main.page_size = 512", "PRAGMA wal_checkpoint", "PRAGMA wal_checkpoint(TRUNCATE)",
+        "EXPLAIN PRAGMA journal_mode = DELETE"}) {
     for (const Reply& reply : {conn.Exec(sql), conn.Query(sql), conn.Script(sql)}) {
       EXPECT_EQ(reply.status, DQC_E_UNSUPPORTED) << sql << ": " << reply;
       EXPECT_EQ(reply.failure.outcome, DQC_OUTCOME_NOT_EXECUTED);

@@ -25,8 +25,8 @@ DQC_LIVE_SUITE(ValuesTest);
 TEST_P(ValuesTest, Integers) {
   const Conn conn = Open();
   MakeTable(conn);
-  for (const int64_t value : {int64_t{0}, int64_t{1}, int64_t{-1}, int64_t{1} << 31,
-                              INT64_MIN, INT64_MAX}) {
+  for (const int64_t value :
+       {int64_t{0}, int64_t{1}, int64_t{-1}, int64_t{1} << 31, INT64_MIN, INT64_MAX}) {
     EXPECT_EQ(Store(conn, value), "I" + std::to_string(value));
     EXPECT_EQ(conn.Query("SELECT ?", {value}).Int(), value);
   }
@@ -104,7 +104,7 @@ TEST_P(ValuesTest, NullBooleanAndTime) {
 
 TEST_P(ValuesTest, EveryTypeInOneTuple) {
   const Conn conn = Open();
-  const Args args = {-2, 1.5, "hi", Arg::Blob("\x01\x02\x03"), nullptr, Arg::Time("2020-01-02"),
+  const Args args = {-2,  1.5, "hi", Arg::Blob("\x01\x02\x03"), nullptr, Arg::Time("2020-01-02"),
                      true};
   const std::string sql = "SELECT ?, ?, ?, ?, ?, ?, ?";
   const std::string expected = "I-2|F1.5|Thi|B010203|N|T2020-01-02|I1";
@@ -126,10 +126,12 @@ class DeclaredTypesTest : public ValuesTest {
  protected:
   void Fill(const Conn& conn) {
     ASSERT_TRUE(conn.Exec("CREATE TABLE d(b BOOLEAN, t DATETIME, d date, s TimeStamp, z TIME, "
-                          "bo BOOL)").ok());
+                          "bo BOOL)")
+                    .ok());
     ASSERT_TRUE(conn.Exec("INSERT INTO d VALUES (?, ?, ?, ?, ?, ?)",
                           {true, Arg::Time("2020-01-02 03:04:05"), 86400, "yesterday",
-                           Arg::Time("03:04"), true}).ok());
+                           Arg::Time("03:04"), true})
+                    .ok());
     ASSERT_TRUE(conn.Exec("INSERT INTO d VALUES (2, -1, '', 5000000000, 7, 2)").ok());
     ASSERT_TRUE(conn.Exec("INSERT INTO d VALUES (?, ?, ?, ?, ?, ?)", Args(6, nullptr)).ok());
   }
@@ -147,7 +149,8 @@ TEST_P(DeclaredTypesTest, Raw) {
   EXPECT_EQ(conn.Prepare(kAll).Query().rows.size(), 3u);
   // What hides the column keeps NULL a NULL and everything else plain.
   EXPECT_EQ(conn.Query("SELECT +b, coalesce(t, NULL), max(d), CAST(s AS TEXT) FROM d "
-                       "WHERE b IS NULL").Text(),
+                       "WHERE b IS NULL")
+                .Text(),
             "N|N|N|N");
   EXPECT_EQ(conn.Query("SELECT x FROM (SELECT b AS x FROM d WHERE b = 2)").Text(), "L2");
 }

@@ -64,8 +64,8 @@ TEST(SessionHostile, OtherColumnsInAPart) {
 
 TEST(SessionHostile, WrongTypeOrSchema) {
   ExpectPoisoned(mock::Frame(rs::Result{1, 1}), Code::kProtocol, "Result");
-  ExpectPoisoned(mock::Frame(rs::Server{.id = 1, .address = "x", .legacy = false}),
-                 Code::kProtocol, "Server");
+  ExpectPoisoned(mock::Frame(rs::Server{.id = 1, .address = "x", .legacy = false}), Code::kProtocol,
+                 "Server");
   ExpectPoisoned(mock::HeaderBytes(1, 77) + Bytes(8), Code::kProtocol, "unknown");
   Bytes schema = RowsFrame({"a"}, {{1}}, RowsEnd::kDone);
   schema[5] = 1;
@@ -151,14 +151,14 @@ TEST(SessionHostile, ProbesAnsweredWithSuccess) {
 
 TEST(SessionHostile, ScriptTails) {
   for (const mock::Era era : {mock::Era::kC, mock::Era::kD}) {
-    for (const uint64_t tail : {uint64_t{0}, uint64_t{10}, uint64_t{1} << 40, UINT64_MAX,
-                                UINT64_MAX - 8}) {
+    for (const uint64_t tail :
+         {uint64_t{0}, uint64_t{10}, uint64_t{1} << 40, UINT64_MAX, UINT64_MAX - 8}) {
       for (const bool second : {false, true}) {
         Ready rig(era);
         const rs::Stmt stmt{.db = 0, .id = 0, .params = 0, .tail_offset = tail};
         rig.node.On(Match(RequestType::kPrepare).Sql("SELECT 5"), Do().Reply(stmt, 1));
-        const Op op = rig.Submit(Script(second ? "DELETE FROM t; SELECT 5; SELECT 6"
-                                               : "SELECT 5; SELECT 6"));
+        const Op op =
+            rig.Submit(Script(second ? "DELETE FROM t; SELECT 5; SELECT 6" : "SELECT 5; SELECT 6"));
         const Op after = rig.Submit("SELECT 1");
         rig.Flow();
         EXPECT_EQ(op->code(), Code::kProtocol);
@@ -196,8 +196,8 @@ TEST(SessionHostile, AdministrativeReplies) {
   Ready rig(mock::Era::kC, Options());
   Bytes servers = mock::HeaderBytes(1, static_cast<uint8_t>(ResponseType::kServers));
   rig.node.On(Match(RequestType::kCluster), Do().Raw(servers + Bytes(8, 0xff)));
-  const Op op = rig.Submit(
-      Admin(wire::request::Cluster{1}, RequestType::kCluster, ResponseType::kServers));
+  const Op op =
+      rig.Submit(Admin(wire::request::Cluster{1}, RequestType::kCluster, ResponseType::kServers));
   rig.Flow();
   EXPECT_EQ(op->done, 1);
   EXPECT_THAT(op->code(), testing::AnyOf(Code::kProtocol, Code::kLimit));

@@ -5,6 +5,7 @@
 
 #include <cstdlib>
 #include <new>
+#include <tuple>
 
 #include "unit/session_rig.hpp"
 
@@ -176,15 +177,15 @@ class Player {
   }
   // Nobody is told "not executed" of what the server did.
   void CheckOutcomes() {
-    const size_t inserts = rig_.node.Count(Match(RequestType::kExecSql).Sql("INSERT INTO t VALUES (1)"));
+    const size_t inserts =
+        rig_.node.Count(Match(RequestType::kExecSql).Sql("INSERT INTO t VALUES (1)"));
     size_t admitted = 0;
     for (const Op& op : {ops_[0], ops_[7]}) {
       if (op->done != 0 && op->outcome() != Outcome::kNotExecuted) ++admitted;
     }
     // On A the scripts' inserts look the same, so they count, too.
     for (const Op& op : {ops_[3], ops_[10]}) {
-      if (scenario_.era == mock::Era::kA && op->done != 0 &&
-          op->outcome() != Outcome::kNotExecuted)
+      if (scenario_.era == mock::Era::kA && op->done != 0 && op->outcome() != Outcome::kNotExecuted)
         ++admitted;
     }
     EXPECT_LE(inserts, admitted);
@@ -204,25 +205,27 @@ class Player {
   bool failed_ = false;
 };
 
-TEST(SessionOutOfMemory, EveryAllocation) {
+class SessionOutOfMemory
+    : public testing::TestWithParam<std::tuple<mock::Era, Ending, bool /* one failure */>> {};
+
+TEST_P(SessionOutOfMemory, EveryAllocation) {
   (void)ErrorInfo::OutOfMemory();
-  for (const mock::Era era : {mock::Era::kA, mock::Era::kC, mock::Era::kD}) {
-    for (const Ending ending : {Ending::kClose, Ending::kGiveUp, Ending::kFree}) {
-      for (const bool one : {false, true}) {
-        int64_t n = 0;
-        while (true) {
-          ASSERT_EQ(TestOp::live, 0);
-          Player player({era, ending, one}, n);
-          const bool out = player.Play();
-          if (HasFailure()) FAIL() << "allocation " << n << " era " << static_cast<int>(era);
-          if (!out) break;
-          ++n;
-        }
-        EXPECT_GT(n, 50);
-      }
-    }
+  const auto& [era, ending, one] = GetParam();
+  int64_t n = 0;
+  for (bool out = true; out; ++n) {
+    ASSERT_EQ(TestOp::live, 0);
+    Player player({era, ending, one}, n);
+    out = player.Play();
+    if (HasFailure()) FAIL() << "allocation " << n;
   }
+  EXPECT_GT(n, 50);
 }
+
+INSTANTIATE_TEST_SUITE_P(
+    All, SessionOutOfMemory,
+    testing::Combine(testing::Values(mock::Era::kA, mock::Era::kC, mock::Era::kD),
+                     testing::Values(Ending::kClose, Ending::kGiveUp, Ending::kFree),
+                     testing::Bool()));
 
 }  // namespace
 }  // namespace dqc::session::test

@@ -91,9 +91,23 @@ TEST(SessionPipeline, ReturningInsideTheApplicationsTransaction) {
     rig.Flow();
     EXPECT_TRUE(returning->status.ok());
     EXPECT_TRUE(commit->status.ok());
-    EXPECT_THAT(rig.Sent(),
-                ElementsAre("ExecSql BEGIN", "ExecSql BEGIN IMMEDIATE",
-                            "QuerySql DELETE FROM t RETURNING id", "ExecSql COMMIT"));
+    EXPECT_THAT(rig.Sent(), ElementsAre("ExecSql BEGIN", "ExecSql BEGIN IMMEDIATE",
+                                        "QuerySql DELETE FROM t RETURNING id", "ExecSql COMMIT"));
+    EXPECT_THAT(rig.node.violations(), IsEmpty());
+  }
+}
+
+// Whatever a server says, RETURNING never goes by EXEC. Found by fuzzing.
+TEST(SessionPipeline, OnlyPragmasFallBackToExec) {
+  for (const mock::Era era : {mock::Era::kA, mock::Era::kB}) {
+    Ready rig(era);
+    rig.node.On(Match(RequestType::kQuerySql).Sql("RETURNING"), Do().Failure(1, "not an error"));
+    rig.Submit("BEGIN");
+    const Op returning = rig.Submit("DELETE FROM t RETURNING id");
+    const Op script = rig.Submit(Script("DELETE FROM t RETURNING id"));
+    rig.Flow();
+    EXPECT_EQ(returning->code(), Code::kSql);
+    EXPECT_EQ(script->code(), Code::kSql);
     EXPECT_THAT(rig.node.violations(), IsEmpty());
   }
 }
@@ -334,7 +348,8 @@ TEST(SessionFlow, LargeMessagesThroughASmallBuffer) {
     Ready rig(mock::Era::kA, options);
     rig.cut_in = cut;
     const std::string large(100'000, 'x');
-    rig.node.SetTable("large", {.columns = {"a"}, .rows = {{large}, {large}}, .made = 0, .make = {}});
+    rig.node.SetTable("large",
+                      {.columns = {"a"}, .rows = {{large}, {large}}, .made = 0, .make = {}});
     const Op op = rig.Submit("SELECT * FROM large");
     const Op after = rig.Submit("SELECT 1");
     rig.Flow();

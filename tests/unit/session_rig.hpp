@@ -266,9 +266,7 @@ class Rig {
     last = session->Submit(Base(op), now);
     return op;
   }
-  Op Submit(std::string_view sql, const mock::Row& params = {}) {
-    return Submit(Sql(sql, params));
-  }
+  Op Submit(std::string_view sql, const mock::Row& params = {}) { return Submit(Sql(sql, params)); }
   Op Close(bool give_up = false) {
     Op op = MakeOp(OpKind::kClose);
     session->Close(Base(op), give_up, now);
@@ -364,10 +362,7 @@ struct Ready : Rig {
 };
 
 inline mock::Table Numbers(uint64_t count) {
-  return {.columns = {"i", "t"},
-          .rows = {},
-          .made = count,
-          .make = [](uint64_t i) {
+  return {.columns = {"i", "t"}, .rows = {}, .made = count, .make = [](uint64_t i) {
             return mock::Row{static_cast<int64_t>(i), "row " + std::to_string(i)};
           }};
 }

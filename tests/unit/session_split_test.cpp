@@ -31,9 +31,8 @@ PreparedStatement PreparedOf(const Op& op) {
 
 std::vector<Op> PreparedScene(Rig& rig) {
   static PreparedStatement select, insert, pragma;
-  std::vector<Op> ops =
-      SubmitAll(rig, {Prepare("SELECT ?, ?"), Prepare("INSERT INTO t VALUES (?)"),
-                      Prepare("PRAGMA foreign_keys")});
+  std::vector<Op> ops = SubmitAll(rig, {Prepare("SELECT ?, ?"), Prepare("INSERT INTO t VALUES (?)"),
+                                        Prepare("PRAGMA foreign_keys")});
   rig.Flow();
   select = PreparedOf(ops[0]);
   insert = PreparedOf(ops[1]);
@@ -65,17 +64,17 @@ const std::vector<Scene>& Scenes() {
          n.On(Match(RequestType::kExecSql).Sql("busy"), Do().Failure(5, "database is locked"));
        },
        [](Rig& r) {
-         return SubmitAll(r, {Sql("SELECT prefixed"), Sql("SELECT late"), Sql("SELECT 2"),
-                              Sql("INSERT INTO dup VALUES (1)"), Sql("DELETE FROM busy"),
-                              Sql("SELECT 3")});
+         return SubmitAll(
+             r, {Sql("SELECT prefixed"), Sql("SELECT late"), Sql("SELECT 2"),
+                 Sql("INSERT INTO dup VALUES (1)"), Sql("DELETE FROM busy"), Sql("SELECT 3")});
        }},
       {"Dml", Nothing,
        [](Rig& r) {
-         return SubmitAll(r, {Sql("CREATE TABLE t (a)"), Sql("INSERT INTO t VALUES (?)", {7}),
-                              Sql("UPDATE t SET a = 1"), Sql("DELETE FROM t"),
-                              Sql("INSERT INTO t VALUES (1); INSERT INTO t VALUES (2);"),
-                              Sql("BEGIN"), Sql("INSERT INTO t VALUES (1)"), Sql("COMMIT"),
-                              Sql("ROLLBACK")});
+         return SubmitAll(r,
+                          {Sql("CREATE TABLE t (a)"), Sql("INSERT INTO t VALUES (?)", {7}),
+                           Sql("UPDATE t SET a = 1"), Sql("DELETE FROM t"),
+                           Sql("INSERT INTO t VALUES (1); INSERT INTO t VALUES (2);"), Sql("BEGIN"),
+                           Sql("INSERT INTO t VALUES (1)"), Sql("COMMIT"), Sql("ROLLBACK")});
        }},
       {"Script", [](mock::Node& n) { n.SetTable("big", Numbers(400)); },
        [](Rig& r) {
@@ -99,24 +98,26 @@ const std::vector<Scene>& Scenes() {
        [](mock::Node& n) {
          const auto era = n.era();
          if (era < mock::Era::kC)
-           n.On(Match(RequestType::kQuerySql).Sql("synchronous"), Do().Failure(1, "not an error"));
+           n.On(Match(RequestType::kQuerySql).Sql("recursive_triggers"),
+                Do().Failure(1, "not an error"));
        },
        [](Rig& r) {
-         return SubmitAll(r, {Sql("PRAGMA synchronous = 1"), Sql("PRAGMA foreign_keys"),
-                              Script("PRAGMA synchronous = 1; SELECT 1"), Sql("VACUUM"),
-                              Sql("ATTACH 'x' AS y"), Sql("PRAGMA wal_checkpoint"), Sql("SELECT 4")});
+         return SubmitAll(r,
+                          {Sql("PRAGMA recursive_triggers = 1"), Sql("PRAGMA foreign_keys"),
+                           Script("PRAGMA recursive_triggers = 1; SELECT 1"), Sql("VACUUM"),
+                           Sql("ATTACH 'x' AS y"), Sql("PRAGMA wal_checkpoint"), Sql("SELECT 4")});
        }},
       {"Admin", Nothing,
        [](Rig& r) {
          using namespace wire::request;  // NOLINT
          return SubmitAll(
-             r, {LeaderOp(), Admin(Cluster{1}, RequestType::kCluster, ResponseType::kServers),
-                 Admin(Dump{"app"}, RequestType::kDump, ResponseType::kFiles),
-                 Admin(Describe{}, RequestType::kDescribe, ResponseType::kMetadata),
-                 Admin(Weight{3}, RequestType::kWeight, ResponseType::kEmpty, true),
-                 Admin(Add{2, "n2"}, RequestType::kAdd, ResponseType::kEmpty, true),
-                 Admin(Remove{9}, RequestType::kRemove, ResponseType::kEmpty, true),
-                 Sql("SELECT 1")});
+             r,
+             {LeaderOp(), Admin(Cluster{1}, RequestType::kCluster, ResponseType::kServers),
+              Admin(Dump{"app"}, RequestType::kDump, ResponseType::kFiles),
+              Admin(Describe{}, RequestType::kDescribe, ResponseType::kMetadata),
+              Admin(Weight{3}, RequestType::kWeight, ResponseType::kEmpty, true),
+              Admin(Add{2, "n2"}, RequestType::kAdd, ResponseType::kEmpty, true),
+              Admin(Remove{9}, RequestType::kRemove, ResponseType::kEmpty, true), Sql("SELECT 1")});
        }},
       {"LostInTheMiddle",
        [](mock::Node& n) {

@@ -1,0 +1,189 @@
+/* SPDX-License-Identifier: MIT */
+/* Every allocation of a scenario fails once, alone or with all that follow: each failure is told as
+ * DQC_E_NOMEM, every accepted operation gets exactly one terminal event, nothing leaks, and freeing
+ * works without memory. */
+#include "capi/check.h"
+#include "failing_new.h"
+
+enum { OPS = 10 };
+
+typedef struct run {
+  int mode;
+  mock_server *mock;
+  dqc_config *config;
+  dqc_loop *loop;
+  dqc_queue *queue;
+  dqc_conn *conn;
+  dqc_stmt *stmt;
+  probe p[OPS];
+  int accepted[OPS];
+  int used;
+  dqc_status first_failure;
+} run;
+
+/* Notes the first failure; true if the call was good. */
+static int good(run *r, dqc_status status, dqc_error *error) {
+  if (status >= 0) {
+    CHECK(error == NULL);
+    return 1;
+  }
+  CHECK_EQ(dqc_error_code(error), status);
+  CHECK(dqc_error_message(error) != NULL);
+  dqc_error_free(error);
+  if (r->first_failure == DQC_OK) r->first_failure = status;
+  return 0;
+}
+
+#define TRY(call)                         \
+  do {                                    \
+    dqc_error *error = NULL;              \
+    const dqc_status status_ = (call);    \
+    if (!good(r, status_, error)) return; \
+  } while (0)
+
+/* Submits with the next probe. */
+#define SUBMIT(call)                                  \
+  do {                                                \
+    dqc_error *error = NULL;                          \
+    probe *p = &r->p[r->used];                        \
+    const dqc_status status_ = (call);                \
+    r->accepted[r->used++] = good(r, status_, error); \
+  } while (0)
+
+static void open_all(run *r) {
+  char dsn[64];
+  snprintf(dsn, sizeof(dsn), "dqlite://127.0.0.1:%u/test?timeout=20s",
+           (unsigned)mock_server_port(r->mock));
+  TRY(dqc_config_new(&r->config, &error));
+  TRY(dqc_config_set_dsn(r->config, dsn, DQC_CSTR, &error));
+  TRY(dqc_config_set(r->config, "drain_timeout_era_d", DQC_CSTR, "5s", DQC_CSTR, &error));
+  TRY(dqc_loop_new(r->mode == DRIVEN ? DQC_LOOP_DRIVEN : DQC_LOOP_THREADED, &r->loop, &error));
+  if (r->mode == THREADED) TRY(dqc_queue_new(&r->queue, &error));
+  TRY(dqc_conn_new(r->loop, r->queue, r->config, &r->conn, &error));
+}
+
+static void blocking_part(run *r) {
+  const dqc_value v[2] = {DQC_INT(1), DQC_STR("a text of more than a few bytes, to be copied")};
+  dqc_rows *rows = NULL;
+  dqc_status status;
+  dqc_error *error = NULL;
+  TRY(dqc_conn_exec(r->conn, "INSERT INTO t VALUES(?, ?)", DQC_CSTR, v, 2, NULL, NULL, &error));
+  TRY(dqc_conn_prepare(r->conn, "SELECT ?, ?", DQC_CSTR, NULL, &r->stmt, &error));
+  TRY(dqc_stmt_bind(r->stmt, 1, &v[0], &error));
+  TRY(dqc_stmt_bind(r->stmt, 2, &v[1], &error));
+  status = dqc_stmt_query(r->stmt, NULL, 0, NULL, &rows, &error);
+  if (!good(r, status, error)) return;
+  error = NULL;
+  while ((status = dqc_rows_step(rows, &error)) == DQC_ROW) {
+    CHECK(dqc_rows_text(rows, 1, NULL) != NULL);
+  }
+  (void)good(r, status, error);
+  dqc_rows_free(rows);
+}
+
+static void async_part(run *r) {
+  uint64_t op = 0;
+  SUBMIT(dqc_conn_query_async(r->conn, "SELECT * FROM t", DQC_CSTR, NULL, 0, NULL, on_event, p,
+                              NULL, &error));
+  SUBMIT(dqc_conn_exec_async(r->conn, "INSERT INTO t VALUES(1)", DQC_CSTR, NULL, 0, NULL, on_event,
+                             p, &op, &error));
+  SUBMIT(dqc_conn_script_async(r->conn, "INSERT INTO t VALUES(1); SELECT 1", DQC_CSTR, NULL,
+                               on_event, p, NULL, &error));
+  const dqc_status cancelled = dqc_conn_cancel(r->conn, op);
+  if (cancelled != DQC_OK && r->first_failure == DQC_OK) r->first_failure = cancelled;
+  SUBMIT(dqc_conn_prepare_async(r->conn, "SELECT 1", DQC_CSTR, NULL, on_event, p, NULL, &error));
+}
+
+static int outstanding(const run *r) {
+  for (int i = 0; i < r->used; ++i) {
+    if (r->accepted[i] && r->p[i].done == 0) return 1;
+  }
+  return 0;
+}
+
+static void wait_for_all(run *r) {
+  while (outstanding(r)) {
+    if (r->mode == DRIVEN) {
+      INSIDE(dqc_loop_run(r->loop, DQC_RUN_ONCE, NULL));
+    } else {
+      (void)dqc_queue_wait(r->queue, 100);
+      INSIDE(dqc_queue_dispatch(r->queue, 0));
+    }
+  }
+}
+
+static void work(run *r) {
+  open_all(r);
+  if (r->conn == NULL) return;
+  SUBMIT(dqc_conn_connect_async(r->conn, on_event, p, NULL, &error));
+  if (!r->accepted[0]) return;
+  wait_for_all(r);
+  if (r->p[0].status == DQC_OK) blocking_part(r);
+  async_part(r);
+  wait_for_all(r);
+  SUBMIT(dqc_conn_close_async(r->conn, on_event, p, NULL, &error));
+  if (r->used % 2 == 0) wait_for_all(r); /* else its event comes after the free */
+}
+
+static void free_all(run *r) {
+  ++g_inside;
+  for (int i = 0; i < r->used; ++i) {
+    if (r->p[i].stmt != NULL) dqc_stmt_free(r->p[i].stmt);
+    r->p[i].stmt = NULL;
+  }
+  dqc_stmt_free(r->stmt);
+  dqc_conn_free(r->conn);
+  dqc_loop_free(r->loop);
+  dqc_config_free(r->config);
+  if (r->mode == THREADED) wait_for_all(r);
+  dqc_queue_free(r->queue);
+  --g_inside;
+}
+
+/* True if an allocation was failed. */
+static int run_once(mock_server *mock, int mode, long n, int sticky) {
+  static run r; /* not on the stack, where a leak would hide */
+  static char name[64];
+  const int threads_before = threads();
+  memset(&r, 0, sizeof(r));
+  r.mode = mode;
+  r.mock = mock;
+  snprintf(name, sizeof(name), "%s, allocation %ld%s", mode_name(mode), n, sticky ? " and on" : "");
+  g_case = name;
+  oom_begin(n, sticky);
+  work(&r);
+  free_all(&r);
+  const int failed = oom_end();
+  for (int i = 0; i < r.used; ++i) {
+    CHECK_EQ(r.p[i].done, r.accepted[i]);
+    if (r.first_failure == DQC_OK && r.p[i].status < 0 && r.p[i].status != DQC_E_CANCELLED)
+      r.first_failure = r.p[i].status;
+  }
+  int any = r.first_failure == DQC_OK || r.first_failure == DQC_E_NOMEM;
+  for (int i = 0; i < r.used; ++i) any |= r.p[i].status == DQC_E_NOMEM;
+  CHECK(any);
+  if (!failed) CHECK_EQ(r.first_failure, DQC_OK);
+  const int64_t end = now_ms() + 20000;
+  while (threads() > threads_before && now_ms() < end) sleep_ms(1);
+  CHECK_EQ(threads(), threads_before);
+  memset(&r, 0, sizeof(r));
+  CHECK_EQ(oom_leaks(), 0);
+  return failed;
+}
+
+int main(void) {
+  setup(280);
+  mock_server *mock = mock_server_start('D', "normal", 0);
+  for (int mode = DRIVEN; mode <= THREADED; ++mode) {
+    for (int sticky = 0; sticky < 2; ++sticky) {
+      long n = 1;
+      int clean = 0;
+      CHECK_EQ(run_once(mock, mode, 1L << 40, 0), 0); /* nothing fails: it all works */
+      for (; clean < 2; ++n) clean = run_once(mock, mode, n, sticky) ? 0 : clean + 1;
+      printf("%s%s: %ld allocations\n", mode_name(mode), sticky ? ", sticky" : "", n - 2);
+      CHECK(n > 40);
+    }
+  }
+  mock_server_stop(mock);
+  return 0;
+}
