@@ -3,6 +3,8 @@
 // place.
 #pragma once
 
+#include <vector>
+
 #include "base/pool.hpp"
 #include "dqclient/dqclient.h"
 #include "net/connection.hpp"
@@ -49,6 +51,8 @@ struct dqc_rows : public dqc::net::EventQueue {
 
   // Runs the loop, or waits, until there is a batch (true) or the end (false; then `status`).
   dqc::Result<bool> NextBatch();
+  // Takes every batch now, to be stepped through afterwards. The operation's own status.
+  dqc::Status FetchWhole();
   dqc::Status WaitForEnd();  // throws rows away
   void BufferRest() noexcept;
   void Free() noexcept;        // the application's reference
@@ -86,6 +90,9 @@ struct dqc_rows : public dqc::net::EventQueue {
   dqc::IntrusivePtr<dqc::Pool<dqc_rows>> home_;
   dqc::Status status_;
   dqc_result result_{};
+  std::vector<dqc::IntrusivePtr<dqc::session::Batch>> kept_;  // after FetchWhole
+  size_t next_kept_ = 0;
+  bool whole_ = false;
   bool done_ = false;
   friend class dqc::Pool<dqc_rows>;
 };

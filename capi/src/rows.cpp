@@ -55,7 +55,21 @@ void dqc_rows::DropBatch() noexcept {
   const uint64_t bytes = batch_->wire_bytes;
   batch_ = nullptr;
   row = UINT64_MAX;
-  call_->Consumed(bytes);
+  if (!whole_) call_->Consumed(bytes);
+}
+
+Status dqc_rows::FetchWhole() {
+  std::vector<IntrusivePtr<Batch>> all;
+  for (;;) {
+    const Result<bool> more = NextBatch();
+    DQC_TRY(more.status());
+    if (!*more) break;
+    all.push_back(batch_);
+  }
+  whole_ = true;
+  kept_ = std::move(all);
+  next_kept_ = 0;
+  return status_;
 }
 
 void dqc_rows::TakeEnd() {
@@ -68,6 +82,7 @@ void dqc_rows::TakeEnd() {
 
 Result<bool> dqc_rows::NextBatch() {
   DropBatch();
+  if (next_kept_ < kept_.size()) batch_ = std::move(kept_[next_kept_++]);
   while (!done_ && !batch_) {
     dqc::Deliverable* item = Pop();
     if (item != nullptr) {
@@ -106,6 +121,7 @@ void dqc_rows::Free() noexcept {
     shared->connection->PostCancel(call_.get());
   }
   batch_ = nullptr;
+  kept_.clear();
   call_ = nullptr;
   Abandon();
   magic = 0;
@@ -127,7 +143,9 @@ void dqc_rows::Dispose() {
   statement_ = nullptr;
   status_ = Status();
   result_ = {};
-  done_ = false;
+  done_ = whole_ = false;
+  kept_.clear();
+  next_kept_ = 0;
   row = UINT64_MAX;
   home->Put(this);
 }

@@ -31,7 +31,8 @@ enum class Step : uint8_t {
   kRollback,
   kPrepare,  // of a script's statement
   kFinalize,
-  kSentinel,  // its reply ahead of a stream's end proves that the stream died
+  kGrowBuffer,  // see AppendGrowBuffer
+  kSentinel,    // its reply ahead of a stream's end proves that the stream died
 };
 
 struct Request {

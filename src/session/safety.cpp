@@ -31,7 +31,8 @@ constexpr std::array<Rule, kFeatureCount> kRules = {{
     {Feature::kStreamSentinel, kNeeded, kNotNeeded, kNeeded, kNeeded, kNotNeeded, "", "", ""},
     {Feature::kDrainBeforeClose, kNotNeeded, kNotNeeded, kNotNeeded, kNotNeeded, kNeeded, "", "",
      ""},
-    {Feature::kVacuum, kSend, kSend, kRefuse, kRefuse, kSend, "VACUUM", "this server cannot run it",
+    {Feature::kVacuum, kSend, kRefuse, kRefuse, kRefuse, kSend, "VACUUM",
+     "this server cannot run it, or crashes when somebody else writes meanwhile",
      "upgrade to dqlite 1.18.2 or later, or rebuild the database from a dump"},
     {Feature::kAttach, kRefuse, kRefuse, kRefuse, kRefuse, kRefuse, "ATTACH or DETACH",
      "a dqlite session has one database; what an attached one holds is not replicated",
@@ -43,6 +44,7 @@ constexpr std::array<Rule, kFeatureCount> kRules = {{
      "check-pointing is the server's own business", "leave it to the server"},
     {Feature::kDeleteDatabase, kSend, kRefuse, kRefuse, kRefuse, kByExec, "PRAGMA delete_database",
      "this server does not know it", "drop the tables, or upgrade to dqlite 1.18.3 or later"},
+    {Feature::kGrowBuffer, kNeeded, kNeeded, kNeeded, kNeeded, kNeeded, "", "", ""},
 }};
 
 constexpr bool RulesInOrder() {

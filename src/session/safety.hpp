@@ -32,8 +32,9 @@ enum class Feature : uint8_t {
   kPragmaFormat,      // PRAGMA journal_mode = …, page_size = …
   kPragmaCheckpoint,  // PRAGMA wal_checkpoint: the server's own business
   kDeleteDatabase,    // PRAGMA delete_database
+  kGrowBuffer,        // rows overrun a buffer that has its first size
 };
-inline constexpr size_t kFeatureCount = 11;
+inline constexpr size_t kFeatureCount = 12;
 
 enum class Way : uint8_t {
   kSend,            // as it is

@@ -33,6 +33,7 @@ struct SessionOptions {
   uint64_t high_water = 1 << 20;
   uint64_t buffer_max = 64 << 20;
   uint64_t queue_max = 65536;
+  bool grow_server_buffer = true;  // see AppendGrowBuffer; tests of exact requests go without
   uint64_t drain_bytes = 1 << 20, drain_bytes_era_d = 1ull << 30;
   Time drain_us = 1'000'000, drain_us_era_d = 60'000'000;
 };
@@ -113,6 +114,7 @@ class Session {
   void AppendHandshake();
   void Append(Request* request) noexcept;
   void AppendSentinel();
+  void AppendGrowBuffer();
   void SeparateFromStream();
   Request* NewRequest(Step step, Operation* op);
   template <typename M>
@@ -160,7 +162,8 @@ class Session {
   State state_ = State::kNew;
   Era era_ = Era::kUnknown;
   uint64_t probe_exec_code_ = 0;
-  Status lost_;  // why nothing can be submitted any more
+  bool server_buffer_grown_ = false;  // or about to be
+  Status lost_;                       // why nothing can be submitted any more
 
   // References are held by: pending_ one each, each Request one, and the three pointers one each.
   IntrusiveFifo<Operation> pending_;

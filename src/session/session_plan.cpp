@@ -63,6 +63,7 @@ void Session::AppendRun(Operation* op) {
   const ResponseType reply = as_query ? ResponseType::kRows : ResponseType::kResult;
   op->header = nullptr;
   op->rows_seen = op->frames_seen = op->bytes_seen = 0;
+  if (as_query && options_.grow_server_buffer && !server_buffer_grown_) AppendGrowBuffer();
   if (!script) {
     Request& main = op->main;
     const bool prepared = op->prepared != nullptr;

@@ -14,6 +14,7 @@ using wire::Value;
 
 namespace {
 
+constexpr size_t kGrownReply = 4096;          // bytes
 constexpr uint64_t kBatchBytes = 256 * 1024;  // a batch is handed over at this size at the latest
 
 uint64_t LastWord(const uint8_t* body, size_t size) {
@@ -175,6 +176,7 @@ void Session::OnFailure(Request* head, const uint8_t* body, size_t size, Time no
     Retire(head);
     return;
   }
+  if (head->step == Step::kGrowBuffer && size < kGrownReply) server_buffer_grown_ = false;
   FailureContext context;
   context.era = era_;
   context.node = options_.node;
@@ -263,6 +265,10 @@ void Session::OnReply(Request* head, const wire::Header& header, const uint8_t* 
       std::exchange(connect_op_, nullptr)->Release();
     }
     return;
+  }
+  if (step == Step::kGrowBuffer) {  // no server does this
+    AppendMessage(Step::kFinalize, nullptr, RequestType::kFinalize, ResponseType::kEmpty,
+                  wire::request::Finalize{0, stmt.id});
   }
   if (op == nullptr) return;
   if (step == Step::kPrepare) return ScriptPrepared(op, stmt.id, stmt.params, stmt.tail_offset);

@@ -136,8 +136,13 @@ size_t SoakServer(const Server& server, const Args& args) {
     threads.emplace_back([&stop, worker = workers.back().get()] { worker->Run(stop); });
   }
   const auto end = steady_clock::now() + seconds(args.run_seconds);
+  size_t seen = 0;
   while (steady_clock::now() < end && violations.count() < 20) {
     std::this_thread::sleep_for(milliseconds(100));
+    if (seen != violations.count()) {
+      seen = violations.count();
+      for (const auto& worker : workers) std::cout << "  " << worker->History() << std::endl;
+    }
     if (!node.Running()) {
       violations.Add("the node died: " + node.Obituary());
       break;

@@ -105,7 +105,11 @@ void Worker::HalfReturning() {
     rows_max_ += 700;
     doubted_at_ = std::chrono::steady_clock::now();
     (void)Told(reply);
-    if (Pick(2) == 0) conn_.Free();
+    if (Pick(2) == 0) {
+      conn_.Free();
+    } else {
+      (void)Told(conn_.Query("SELECT 1"));  // a loop that nobody drives cleans up nothing
+    }
     return;
   }
   (void)Added(reply, 700, {DQC_E_UNSUPPORTED});
@@ -371,10 +375,16 @@ void Worker::CancelAnything() {
   }
   async_may_be_lost_ = true;
   FinishAll(all);
+  // A loop that nobody drives cleans up nothing: a transaction around RETURNING would stay open.
+  std::vector<std::unique_ptr<Pending>> behind;
+  behind.push_back(std::make_unique<Pending>());
+  (void)async_->Query("SELECT 1", behind[0].get());
+  FinishAll(behind);
   const bool lost = std::exchange(may_be_lost_, true);
   for (size_t i = 0; i < all.size(); ++i) {
-    if (all[i]->op != 0)
-      (void)Added(all[i]->reply, i == 0 ? 0 : 1, {DQC_E_CANCELLED, DQC_E_UNSUPPORTED});
+    if (all[i]->op == 0) continue;
+    kind_ = i == 3 ? "cancel script" : "cancel";
+    (void)Added(all[i]->reply, i == 0 ? 0 : 1, {DQC_E_CANCELLED, DQC_E_UNSUPPORTED});
   }
   may_be_lost_ = lost;
 }

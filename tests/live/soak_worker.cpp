@@ -80,7 +80,7 @@ void Worker::Run(const std::atomic<bool>& stop) {
     uint64_t at = Pick(total);
     const Kind* kind = Kinds().data();
     while (at >= kind->weight) at -= (kind++)->weight;
-    kind_ = kind->name;
+    Begin(kind->name);
     if (!Open() || !OpenAsync()) {
       std::this_thread::sleep_for(milliseconds(200));
       continue;
@@ -94,6 +94,20 @@ void Worker::Run(const std::atomic<bool>& stop) {
     }
   }
   stmts_.clear();
+}
+
+void Worker::Begin(const char* kind) {
+  kind_ = kind;
+  const std::lock_guard<std::mutex> lock(mutex_);
+  history_.emplace_back(kind);
+  if (history_.size() > 12) history_.pop_front();
+}
+
+std::string Worker::History() {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  std::string text = "worker " + std::to_string(number_) + ":";
+  for (const std::string& kind : history_) text += " [" + kind + "]";
+  return text;
 }
 
 void Worker::Violation(const std::string& what) {
@@ -138,6 +152,7 @@ bool Worker::Told(const Reply& reply, std::initializer_list<dqc_status> allowed)
   ++counts_[{kind_, OutcomeName(reply.status)}];
   if (reply.ok()) return true;
   if (reply.status == DQC_E_BUSY) {
+    // In a script the statements before the one that was busy stay done.
     const bool several = std::string_view(kind_).find("script") != std::string_view::npos;
     Expect(several || reply.failure.outcome == DQC_OUTCOME_NOT_EXECUTED,
            "busy, yet perhaps executed");

@@ -4,6 +4,7 @@
 
 #include <atomic>
 #include <chrono>
+#include <deque>
 #include <initializer_list>
 #include <map>
 #include <memory>
@@ -38,6 +39,7 @@ class Worker {
   Worker(const std::string& address, char era, int number, uint64_t seed, Violations* violations);
   void Run(const std::atomic<bool>& stop);
   const Counts& counts() const { return counts_; }  // once Run() has returned
+  std::string History();                            // the last operations; any thread
 
  private:
   using Operation = void (Worker::*)();
@@ -90,6 +92,7 @@ class Worker {
   Reply Again(const std::string& sql, const Args& args = {}, int64_t seconds_max = 20);
   bool Settled() const;
   void Rollback();
+  void Begin(const char* kind);
   void Expect(bool condition, const std::string& what);
   void Violation(const std::string& what);
   void FinishAll(const std::vector<std::unique_ptr<Pending>>& all);
@@ -101,6 +104,8 @@ class Worker {
   Violations* violations_;
   Counts counts_;
   const char* kind_ = "open";
+  std::mutex mutex_;
+  std::deque<std::string> history_;  // guarded by mutex_
   Conn conn_;
   std::vector<std::pair<Stmt, int64_t>> stmts_;  // SELECT <number> + ?
   std::unique_ptr<AsyncConn> async_;

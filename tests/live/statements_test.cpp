@@ -210,7 +210,7 @@ TEST_P(StatementsTest, TemporaryTablesAreTheConnections) {
 
 TEST_P(StatementsTest, RefusedOrRunByEra) {
   const Conn conn = OpenWithTable();
-  const bool vacuum = era() == 'A' || era() == 'D';
+  const bool vacuum = era() == 'D';  // A crashes when others write meanwhile
   EXPECT_EQ(conn.Exec("VACUUM").status, vacuum ? DQC_OK : DQC_E_UNSUPPORTED);
   for (const char* sql :
        {"ATTACH 'x' AS y", "DETACH y", "PRAGMA journal_mode = DELETE", "PRAGMA journal_mode(wal)",

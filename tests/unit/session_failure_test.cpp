@@ -146,11 +146,12 @@ TEST(SessionSafety, TheTable) {
       {Feature::kQueryWithoutRows, {kFallBackToExec, kFallBackToExec, kFallBackToExec, kSend}},
       {Feature::kStreamSentinel, {kNotNeeded, kNeeded, kNeeded, kNotNeeded}},
       {Feature::kDrainBeforeClose, {kNotNeeded, kNotNeeded, kNotNeeded, kNeeded}},
-      {Feature::kVacuum, {kSend, kRefuse, kRefuse, kSend}},
+      {Feature::kVacuum, {kRefuse, kRefuse, kRefuse, kSend}},
       {Feature::kAttach, {kRefuse, kRefuse, kRefuse, kRefuse}},
       {Feature::kPragmaFormat, {kRefuse, kRefuse, kRefuse, kRefuse}},
       {Feature::kPragmaCheckpoint, {kRefuse, kRefuse, kRefuse, kRefuse}},
       {Feature::kDeleteDatabase, {kRefuse, kRefuse, kRefuse, kByExec}},
+      {Feature::kGrowBuffer, {kNeeded, kNeeded, kNeeded, kNeeded}},
   };
   ASSERT_EQ(std::size(lines), kFeatureCount);
   for (const Line& line : lines) {
@@ -177,7 +178,7 @@ TEST(SessionSafety, RefusedBeforeAByteIsSent) {
   const Case cases[] = {
       {"INSERT INTO t VALUES (1) RETURNING id", "C"},
       {"WITH x AS (SELECT 1) DELETE FROM t RETURNING id", "C"},
-      {"VACUUM", "BC"},
+      {"VACUUM", "ABC"},
       {"ATTACH 'x' AS y", "ABCD"},
       {"DETACH y", "ABCD"},
       {"PRAGMA journal_mode = DELETE", "ABCD"},

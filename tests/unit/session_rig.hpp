@@ -211,6 +211,7 @@ class Recorder final : public Sink {
 
 inline SessionOptions Options(std::string database = "app") {
   SessionOptions options;
+  options.grow_server_buffer = false;
   options.node = "mock:9001";
   options.database = std::move(database);
   options.client_id = 7;

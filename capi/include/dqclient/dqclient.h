@@ -5,40 +5,35 @@
  *
  * The rules of the whole interface:
  *
- * - Strings and blobs are (pointer, size) pairs; a size of DQC_CSTR means "up to the NUL". Text is
- * UTF-8. Inputs
- *    are copied before the call returns.
- * - Every function that can fail returns a dqc_status: DQC_OK, or a negative DQC_E_ constant. Its
- * last parameter
- * `error` may be NULL; otherwise it is always written: NULL on success, else an error object to
- * free.
- *    Other out parameters are always written too: the result on success, NULL or 0 on failure.
- * - Handles are opaque and reference-counted inside. A _free function accepts NULL, never blocks,
- * and may be called
- * in any order, from any thread and from inside a callback. Using a handle after its _free is
- * undefined.
- * - Asynchronous calls (_async) take a callback. An accepted call gets exactly one terminal event
- * (DQC_EVENT_DONE),
- * also when it is cancelled, times out, runs out of memory, or its connection is closed or freed;
- * DQC_EVENT_ROWS
- *    events may come before it. A call that returns an error gets none.
- * - Callbacks run only inside a call the application made: dqc_loop_run() or a blocking call on a
- * driven loop,
- * uv_run() on an attached one, dqc_queue_dispatch() for a threaded one. Never inside the submitting
- * call, never
- * with a lock held. Every function may be called from a callback; those that would block return
- * DQC_E_MISUSE.
+ *  - Strings and blobs are (pointer, size) pairs; a size of DQC_CSTR means "up to the NUL". Text is
+ *    UTF-8. Inputs are copied before the call returns.
+ *  - Every function that can fail returns a dqc_status: DQC_OK, or a negative DQC_E_ constant. Its
+ *    last parameter `error` may be NULL; otherwise it is always written: NULL on success, else an
+ *    error object to free. Other out parameters are always written too: the result on success, NULL
+ *    or 0 on failure.
+ *  - Handles are opaque and reference-counted inside. A _free function accepts NULL, never blocks,
+ *    and may be called in any order, from any thread and from inside a callback. Using a handle
+ *    after its _free is undefined.
+ *  - Asynchronous calls (_async) take a callback. An accepted call gets exactly one terminal event
+ *    (DQC_EVENT_DONE), also when it is cancelled, times out, runs out of memory, or its connection
+ *    is closed or freed; DQC_EVENT_ROWS events may come before it. A call that returns an error gets
+ *    none. Events that wait in a queue when it is freed are lost with it.
+ *  - Callbacks run only inside a call the application made: dqc_loop_run() or a blocking call on a
+ *    driven loop, uv_run() on an attached one, dqc_queue_dispatch() for a threaded one; never inside
+ *    the submitting call, never with a lock held. Freeing the last handle of a driven loop delivers
+ *    what is left inside that call. Every function may be called from a callback; those that would
+ *    block return DQC_E_MISUSE.
+ *  - A driven loop does nothing while nobody runs it: deadlines, and the clean-up behind a cancelled
+ *    operation, wait until it is run again.
  *  - Everything an event points to is borrowed for the time of the callback: retain what you keep.
  *  - The operations of one connection run, and complete, in the order of submission.
- * - After fork() the child gets DQC_E_FORKED from every handle of the parent; freeing them there is
- * silent.
- * - Unknown status, event and cell types may appear in later versions: handle them by their error
- * class or skip them.
+ *  - After fork() the child gets DQC_E_FORKED from every handle of the parent; freeing them there is
+ *    silent.
+ *  - Unknown status, event and cell types may appear in later versions: handle them by their error
+ *    class or skip them.
  *
  * @threading in each block says which thread may call: "any"; "owner", the one thread that drives
- * the loop (with a
- * threaded loop: any, one at a time for an object that is not a dqc_conn); "inside" means within a
- * callback only.
+ * the loop (with a threaded loop: any, one at a time for an object that is not a dqc_conn).
  */
 #ifndef DQCLIENT_H
 #define DQCLIENT_H
@@ -74,23 +69,19 @@ extern "C" {
 /** As a size: the string ends at its NUL. */
 #define DQC_CSTR ((size_t)-1)
 
-/* ------------------------------------------------------------------------------------------------
- * handles */
+/* ---------- handles ----------------------------------------------------------------------------- */
 
 typedef struct dqc_error dqc_error;   /**< why a call failed; immutable */
 typedef struct dqc_config dqc_config; /**< options of a connection */
-typedef struct dqc_loop
-    dqc_loop; /**< does the I/O: driven by the application, or by a thread of its own */
-typedef struct dqc_queue
-    dqc_queue; /**< where the events of a threaded loop wait for the application */
-typedef struct dqc_conn dqc_conn;   /**< a connection to one node and one database */
-typedef struct dqc_stmt dqc_stmt;   /**< a prepared statement of one connection */
-typedef struct dqc_batch dqc_batch; /**< some rows of a result, in memory; immutable */
-typedef struct dqc_rows dqc_rows;   /**< a cursor for blocking callers */
-typedef struct dqc_dial dqc_dial;   /**< a request to the application for a connected socket */
+typedef struct dqc_loop dqc_loop;     /**< does the I/O, driven or on a thread of its own */
+typedef struct dqc_queue dqc_queue;   /**< where the events of a threaded loop wait */
+typedef struct dqc_conn dqc_conn;     /**< a connection to one node and one database */
+typedef struct dqc_stmt dqc_stmt;     /**< a prepared statement of one connection */
+typedef struct dqc_batch dqc_batch;   /**< some rows of a result, in memory; immutable */
+typedef struct dqc_rows dqc_rows;     /**< a cursor for blocking callers */
+typedef struct dqc_dial dqc_dial;     /**< a request to the application for a connected socket */
 
-/* -------------------------------------------------------------------------------------------------
- * status */
+/* ---------- status ------------------------------------------------------------------------------ */
 
 /** DQC_OK, DQC_ROW, DQC_END, or a negative DQC_E_ constant. */
 typedef int32_t dqc_status;
@@ -99,15 +90,14 @@ typedef int32_t dqc_status;
 #define DQC_ROW 1 /**< dqc_rows_step(): there is a row */
 #define DQC_END 2 /**< dqc_rows_step(): there are no more rows */
 
-#define DQC_E_NOMEM (-1)     /**< an allocation failed */
-#define DQC_E_MISUSE (-2)    /**< a bad argument, or a call that makes no sense now */
-#define DQC_E_CLOSED (-3)    /**< the connection is closed, or was lost earlier */
-#define DQC_E_FORKED (-4)    /**< the handle belongs to the parent process */
-#define DQC_E_CANCELLED (-5) /**< by dqc_conn_cancel() */
-#define DQC_E_TIMEOUT (-6)   /**< a deadline passed */
-#define DQC_E_LIMIT (-7)     /**< a configured limit, or one of the protocol */
-#define DQC_E_UNSUPPORTED \
-  (-8) /**< would harm or is unknown to this server; the message names the way round */
+#define DQC_E_NOMEM (-1)          /**< an allocation failed */
+#define DQC_E_MISUSE (-2)         /**< a bad argument, or a call that makes no sense now */
+#define DQC_E_CLOSED (-3)         /**< the connection is closed, or was lost earlier */
+#define DQC_E_FORKED (-4)         /**< the handle belongs to the parent process */
+#define DQC_E_CANCELLED (-5)      /**< by dqc_conn_cancel() */
+#define DQC_E_TIMEOUT (-6)        /**< a deadline passed */
+#define DQC_E_LIMIT (-7)          /**< a configured limit, or one of the protocol */
+#define DQC_E_UNSUPPORTED (-8)    /**< would harm this server; the message names the way round */
 #define DQC_E_INTERNAL (-9)       /**< a bug in dqclient: please report it */
 #define DQC_E_CONFIG (-10)        /**< a bad option, DSN, address or name */
 #define DQC_E_PARAMS (-11)        /**< parameters do not fit the statement */
@@ -135,8 +125,7 @@ DQC_API const char *DQC_CALL dqc_version(void);
 /** Version of the library in the form of DQC_VERSION_NUMBER. @threading any @since 0.1 */
 DQC_API uint32_t DQC_CALL dqc_version_number(void);
 
-/* -------------------------------------------------------------------------------------------------
- * errors */
+/* ---------- errors ------------------------------------------------------------------------------ */
 
 #define DQC_OUTCOME_NOT_EXECUTED 0   /**< the request had no effect */
 #define DQC_OUTCOME_EXECUTED 1       /**< the request took effect; only its answer is incomplete */
@@ -272,7 +261,7 @@ typedef struct dqc_cell {
 #define DQC_HAS_LAST_INSERT_ID 2u /**< it was an INSERT or REPLACE that changed a row */
 
 /** What a statement that modifies data did. Fields that its kind does not have are 0, never stale.
- * */
+ */
 typedef struct dqc_result {
   int64_t last_insert_id;
   uint64_t rows_affected;
@@ -280,8 +269,7 @@ typedef struct dqc_result {
   uint32_t statements; /**< statements executed: 1, or the number in a script */
 } dqc_result;
 
-/* -------------------------------------------------------------------------------------------------
- * events */
+/* ---------- events ------------------------------------------------------------------------------ */
 
 #define DQC_EVENT_DONE 1 /**< terminal: look at status, error, result, stmt */
 #define DQC_EVENT_ROWS 2 /**< some rows; more events follow */
@@ -312,8 +300,7 @@ typedef struct dqc_call_options {
   uint64_t timeout_ms;  /**< end to end; 0: option "timeout" of the connection; UINT64_MAX: none */
 } dqc_call_options;
 
-/* ------------------------------------------------------------------------------------------
- * configuration */
+/* ---------- configuration ----------------------------------------------------------------------- */
 
 /**
  * A configuration with all defaults (docs/configuration.md).
@@ -335,8 +322,8 @@ DQC_API dqc_status DQC_CALL dqc_config_set(dqc_config *config, const char *key, 
                                            const char *value, size_t value_size, dqc_error **error);
 
 /**
- * Addresses, database and options from "dqlite://host:port[,host:port…]/database?timeout=5s".
- * On failure the configuration is unchanged.
+ * Addresses, database and options from "dqlite://host:port[,host:port…]/database?timeout=5s". On
+ * failure the configuration is unchanged.
  * @param[in] dsn,dsn_size the text.
  * @param[out] error nullable; names the offending part and its offset.
  * @return DQC_OK; DQC_E_CONFIG; DQC_E_NOMEM.
@@ -355,8 +342,7 @@ DQC_API dqc_status DQC_CALL dqc_config_set_env(dqc_config *config, dqc_error **e
 
 /**
  * Asks the application for a connected stream socket to `address`. Answer with dqc_dial_done(), now
- * or later.
- * Called where callbacks are called.
+ * or later. Called where callbacks are called.
  */
 typedef void(DQC_CALL *dqc_dial_callback)(void *user_data, const char *address, dqc_dial *dial);
 
@@ -413,8 +399,7 @@ DQC_API dqc_status DQC_CALL dqc_config_set_log(dqc_config *config, int32_t level
 /** @param[in] config nullable. @threading any @since 0.1 */
 DQC_API void DQC_CALL dqc_config_free(dqc_config *config);
 
-/* --------------------------------------------------------------------------------------------------
- * loops */
+/* ---------- loops ------------------------------------------------------------------------------- */
 
 #define DQC_LOOP_DRIVEN 0 /**< the application runs it: no thread, no hand-over, the fastest way */
 #define DQC_LOOP_THREADED 1 /**< a thread of the library does the I/O; events wait in a dqc_queue */
@@ -444,8 +429,8 @@ DQC_API dqc_status DQC_CALL dqc_loop_run(dqc_loop *loop, int32_t mode, dqc_error
 
 /**
  * A descriptor that becomes readable when a driven loop has work: put it into poll(), epoll or an
- * event loop, then
- * call dqc_loop_run(loop, DQC_RUN_NOWAIT). Ask dqc_loop_timeout_ms() before each wait.
+ * event loop, then call dqc_loop_run(loop, DQC_RUN_NOWAIT). Ask dqc_loop_timeout_ms() before each
+ * wait.
  * @return the descriptor, owned by the loop; -1 for a loop that is not driven.
  * @threading owner @since 0.1
  */
@@ -461,8 +446,7 @@ DQC_API void DQC_CALL dqc_loop_wake(dqc_loop *loop);
 /** Connections keep their loop alive. @param[in] loop nullable. @threading any @since 0.1 */
 DQC_API void DQC_CALL dqc_loop_free(dqc_loop *loop);
 
-/* -------------------------------------------------------------------------------------------------
- * queues */
+/* ---------- queues ------------------------------------------------------------------------------ */
 
 /**
  * A queue for the events of connections on threaded loops: one for each event loop of the
@@ -487,8 +471,7 @@ DQC_API int32_t DQC_CALL dqc_queue_wait(dqc_queue *queue, int64_t timeout_ms);
 
 /**
  * Call `notify` whenever the queue becomes non-empty. It runs on a thread of the library, may not
- * block, and may
- * call no function of the library.
+ * block, and may call no function of the library.
  * @param[in] notify nullable: none. @param[in] user_data passed on.
  * @return DQC_OK.
  * @threading any @since 0.1
@@ -509,8 +492,7 @@ DQC_API int64_t DQC_CALL dqc_queue_dispatch(dqc_queue *queue, uint64_t events_ma
  * 0.1 */
 DQC_API void DQC_CALL dqc_queue_free(dqc_queue *queue);
 
-/* --------------------------------------------------------------------------------------------
- * connections */
+/* ---------- connections ------------------------------------------------------------------------- */
 
 #define DQC_STATE_NEW 0        /**< not connected yet */
 #define DQC_STATE_CONNECTING 1 /**< operations may be submitted: they wait */
@@ -534,8 +516,7 @@ DQC_API dqc_status DQC_CALL dqc_conn_new(dqc_loop *loop, dqc_queue *queue, const
 
 /**
  * Connect in the background: resolve, connect, handshake, open the database. Operations may be
- * submitted at once;
- * the first leaves in the same segment as the handshake.
+ * submitted at once; the first leaves in the same segment as the handshake.
  * @param[in] callback,user_data nullable; receives one DQC_EVENT_DONE.
  * @param[out] op nullable. @param[out] error nullable.
  * @return DQC_OK accepted; DQC_E_MISUSE if connected before; DQC_E_NOMEM; DQC_E_FORKED.
@@ -562,8 +543,7 @@ DQC_API dqc_status DQC_CALL dqc_conn_connect(dqc_conn *conn, dqc_error **error);
 
 /**
  * End the connection: operations not yet sent get DQC_E_CLOSED, results still arriving are drained
- * within the limits
- * of the options drain_…, the socket is closed, then the callback runs.
+ * within the limits of the options drain_…, the socket is closed, then the callback runs.
  * @param[in] callback,user_data nullable. @param[out] op nullable. @param[out] error nullable.
  * @return DQC_OK accepted (also on a connection already closed); DQC_E_NOMEM; DQC_E_FORKED.
  * @threading owner; any if threaded @since 0.1
@@ -591,15 +571,13 @@ DQC_API const char *DQC_CALL dqc_conn_address(const dqc_conn *conn);
 
 /**
  * Give the connection up. If it is open, it is closed as by dqc_conn_close_async() in the
- * background; statements and
- * cursors made from it may be freed later.
+ * background; statements and cursors made from it may be freed later.
  * @param[in] conn nullable.
  * @threading any @since 0.1
  */
 DQC_API void DQC_CALL dqc_conn_free(dqc_conn *conn);
 
-/* ----------------------------------------------------------------------------------------------------
- * SQL */
+/* ---------- SQL --------------------------------------------------------------------------------- */
 
 /*
  * How statements travel: each goes by the one request that is safe for its kind on the server's
@@ -618,8 +596,7 @@ DQC_API void DQC_CALL dqc_conn_free(dqc_conn *conn);
  * @param[in] options nullable. @param[in] callback,user_data nullable.
  * @param[out] op nullable; for dqc_conn_cancel(). @param[out] error nullable.
  * @return DQC_OK accepted; DQC_E_PARAMS, DQC_E_UNSUPPORTED, DQC_E_MISUSE, DQC_E_LIMIT,
- * DQC_E_CLOSED, DQC_E_NOMEM,
- *         DQC_E_FORKED: refused, no event follows.
+ * DQC_E_CLOSED, DQC_E_NOMEM, DQC_E_FORKED: refused, no event follows.
  * @threading owner; any if threaded @since 0.1
  */
 DQC_API dqc_status DQC_CALL dqc_conn_exec_async(dqc_conn *conn, const char *sql, size_t sql_size,
@@ -629,8 +606,8 @@ DQC_API dqc_status DQC_CALL dqc_conn_exec_async(dqc_conn *conn, const char *sql,
                                                 uint64_t *op, dqc_error **error);
 
 /**
- * Run a statement and receive its rows in DQC_EVENT_ROWS events, as they arrive.
- * Parameters and return as dqc_conn_exec_async().
+ * Run a statement and receive its rows in DQC_EVENT_ROWS events, as they arrive. Parameters and
+ * return as dqc_conn_exec_async().
  * @threading owner; any if threaded @since 0.1
  */
 DQC_API dqc_status DQC_CALL dqc_conn_query_async(dqc_conn *conn, const char *sql, size_t sql_size,
@@ -641,11 +618,9 @@ DQC_API dqc_status DQC_CALL dqc_conn_query_async(dqc_conn *conn, const char *sql
 
 /**
  * Run the statements of a script one after the other, up to the first error. Rows arrive in
- * DQC_EVENT_ROWS events with
- * the number of their statement; an error carries the offset of the statement that failed.
- * Statements before it stay
- * done, unless the script's own transaction is rolled back by the application.
- * Parameters and return as dqc_conn_exec_async().
+ * DQC_EVENT_ROWS events with the number of their statement; an error carries the offset of the
+ * statement that failed. Statements before it stay done, unless the script's own transaction is
+ * rolled back by the application. Parameters and return as dqc_conn_exec_async().
  * @threading owner; any if threaded @since 0.1
  */
 DQC_API dqc_status DQC_CALL dqc_conn_script_async(dqc_conn *conn, const char *sql, size_t sql_size,
@@ -654,8 +629,7 @@ DQC_API dqc_status DQC_CALL dqc_conn_script_async(dqc_conn *conn, const char *sq
                                                   uint64_t *op, dqc_error **error);
 
 /**
- * Prepare one statement; the event carries it.
- * Parameters and return as dqc_conn_exec_async().
+ * Prepare one statement; the event carries it. Parameters and return as dqc_conn_exec_async().
  * @threading owner; any if threaded @since 0.1
  */
 DQC_API dqc_status DQC_CALL dqc_conn_prepare_async(dqc_conn *conn, const char *sql, size_t sql_size,
@@ -679,9 +653,8 @@ DQC_API dqc_status DQC_CALL dqc_stmt_query_async(dqc_stmt *stmt, const dqc_value
 
 /**
  * Ask for the end of an operation. Its terminal event comes promptly, with DQC_E_CANCELLED and what
- * is known of the
- * outcome, unless it completed first; what the server still sends for it is drained in the
- * background.
+ * is known of the outcome, unless it completed first; what the server still sends for it is drained
+ * in the background.
  * @param[in] op as the submitting call told.
  * @return DQC_OK also for an operation that has completed; DQC_E_NOMEM; DQC_E_FORKED.
  * @threading owner; any if threaded @since 0.1
@@ -690,8 +663,7 @@ DQC_API dqc_status DQC_CALL dqc_conn_cancel(dqc_conn *conn, uint64_t op);
 
 /**
  * Stop (1) or resume (0) the flow of DQC_EVENT_ROWS of an operation; the server stops stepping soon
- * after. Events that
- * were on their way may still come. Operations behind it wait.
+ * after. Events that were on their way may still come. Operations behind it wait.
  * @param[in] op as the submitting call told. @param[in] pause 1 or 0.
  * @return DQC_OK; DQC_E_NOMEM; DQC_E_FORKED.
  * @threading owner; any if threaded @since 0.1
@@ -712,7 +684,9 @@ DQC_API dqc_status DQC_CALL dqc_conn_exec(dqc_conn *conn, const char *sql, size_
                                           dqc_error **error);
 
 /**
- * Returns when the first rows, or the failure, are there; the rest is fetched while stepping.
+ * Returns when the first rows, or the failure, are there; the rest is fetched while stepping. The
+ * rows of a statement with RETURNING are all fetched first, so that it is done, and its write lock
+ * free, when this returns.
  * @param[out] out a cursor, free with dqc_rows_free(). Else as dqc_conn_exec().
  * @threading owner; any if threaded @since 0.1
  */
@@ -801,8 +775,7 @@ DQC_API dqc_batch *DQC_CALL dqc_batch_retain(dqc_batch *batch);
 /** Give a reference back. @param[in] batch nullable. @threading any @since 0.1 */
 DQC_API void DQC_CALL dqc_batch_free(dqc_batch *batch);
 
-/* -----------------------------------------------------------------------------------------------
- * cursors */
+/* ---------- cursors ----------------------------------------------------------------------------- */
 
 /**
  * Go to the next row.
@@ -846,8 +819,7 @@ DQC_API int64_t DQC_CALL dqc_rows_int64(const dqc_rows *rows, size_t column);
 DQC_API double DQC_CALL dqc_rows_double(const dqc_rows *rows, size_t column);
 
 /** Text or blob of the cell. @param[in] column from 0. @param[out] size nullable; bytes. @return
- * the data, until the next step;
- * NULL for other types.
+ * the data, until the next step; NULL for other types.
  * @threading any, one at a time @since 0.1 */
 DQC_API const char *DQC_CALL dqc_rows_text(const dqc_rows *rows, size_t column, size_t *size);
 
@@ -858,8 +830,7 @@ DQC_API void DQC_CALL dqc_rows_result(const dqc_rows *rows, dqc_result *result);
 /** Rows not read yet are cancelled. @param[in] rows nullable. @threading any @since 0.1 */
 DQC_API void DQC_CALL dqc_rows_free(dqc_rows *rows);
 
-/* ----------------------------------------------------------------------------------------
- * administration */
+/* ---------- administration ---------------------------------------------------------------------- */
 
 #define DQC_ADMIN_LEADER 0   /**< rows: id, address (0 and "" if this node knows of none) */
 #define DQC_ADMIN_CLUSTER 1  /**< rows: id, address, role */

@@ -16,11 +16,9 @@ extern "C" {
 
 /**
  * A loop that lives on the application's uv_loop_t: callbacks run inside its uv_run(). The
- * application's libuv must be
- * the one that dqclient uses (the shared library of the system). Blocking calls are refused with
- * DQC_E_MISUSE.
- * After the last handle is freed, run the uv loop once more so that the library's uv handles are
- * closed.
+ * application's libuv must be the one that dqclient uses (the shared library of the system).
+ * Blocking calls are refused with DQC_E_MISUSE. After the last handle is freed, run the uv loop
+ * once more so that the library's uv handles are closed.
  * @param[in] uv   outlives the loop and all its connections.
  * @param[out] out free with dqc_loop_free(). @param[out] error nullable.
  * @return DQC_OK; DQC_E_NOMEM; DQC_E_MISUSE; DQC_E_INTERNAL with libuv's reason.
