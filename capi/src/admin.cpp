@@ -114,7 +114,7 @@ dqc_status dqc_conn_admin(dqc_conn* conn, const dqc_admin* request, const dqc_ca
     DQC_TRY(begun.status());
     dqc_rows* rows = begun->Detach();
     const dqc::Result<bool> first = rows->NextBatch();
-    const Status status = first.ok() ? (*first ? Status() : rows->status()) : first.status();
+    Status status = first.ok() ? (*first ? Status() : rows->status()) : first.status();
     if (!status.ok()) {
       rows->Free();
       return status;

@@ -66,7 +66,7 @@ Status NewConnection(dqc_loop* loop, dqc_queue* queue, const dqc_config* config,
   auto handle = std::make_unique<dqc_conn>();
   handle->shared = IntrusivePtr<Shared>::Adopt(
       new Shared(on, std::move(events), config->config, MakeHooks(*config)));
-  user.release();
+  (void)user.release();
   *out = handle.release();
   return {};
 }

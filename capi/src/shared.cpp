@@ -154,7 +154,7 @@ Status Shared::RunBlocking(IntrusivePtr<Call> call, dqc_result* result) {
   Result<IntrusivePtr<dqc_rows>> begun = Begin(std::move(call));
   DQC_TRY(begun.status());
   dqc_rows* cursor = begun->Detach();
-  const Status status = cursor->WaitForEnd();
+  Status status = cursor->WaitForEnd();
   if (result != nullptr && status.ok()) *result = cursor->result();
   cursor->Free();
   return status;

@@ -19,8 +19,7 @@ Status CheckText(std::string_view sql, const sql::Summary& summary) {
 }
 
 // Several statements in one request: nobody would see rows, parameters would go astray (section
-// 7.2), and what the
-// safety table must look at has to travel alone.
+// 7.2), and what the safety table must look at has to travel alone.
 Status CheckSeveral(std::string_view sql, const sql::Summary& summary) {
   if (summary.any_params) {
     return Status::Make(
@@ -88,7 +87,7 @@ Status SetExecution(Call* call, Statement* statement, const dqc_value* values, s
   call->param_count = prepared.params;
   call->prepared = &statement->prepared;
   call->statement_count = 1;
-  const Status encoded = wire::Encode(wire::request::Exec{0, prepared.id, params.values()},
+  Status encoded = wire::Encode(wire::request::Exec{0, prepared.id, params.values()},
                                       params.schema(), call->main.frame);
   call->stmt = IntrusivePtr<Statement>::Share(statement);
   return encoded;

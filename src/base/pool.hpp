@@ -58,8 +58,7 @@ class Pool : public RefCounted<Pool<T>> {
 };
 
 // A reference-counted object that goes back to its pool when the last reference is released.
-// T::Reset() drops what
-// the object refers to and keeps its memory.
+// T::Reset() drops what the object refers to and keeps its memory.
 template <typename T>
 class Pooled : public RefCounted<Pooled<T>> {
  public:

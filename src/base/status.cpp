@@ -133,7 +133,7 @@ Status Status::Make(Code code, std::string_view message) noexcept {
     ErrorInfo info;
     info.code = code;
     info.message = message;
-    return Make(std::move(info));
+    return Make(info);
   } catch (const std::bad_alloc&) {
     return OutOfMemory();
   }
@@ -173,7 +173,7 @@ Status Changed(const Status& from, Change change) noexcept {
   try {
     ErrorInfo copy(*from.info());
     change(copy);
-    return Status::Make(std::move(copy));
+    return Status::Make(copy);
   } catch (const std::bad_alloc&) {
     return Status::OutOfMemory(from.info()->outcome);
   }

@@ -121,14 +121,12 @@ class Config {
   // DSN does not name keeps its value; the addresses are replaced. No key may come twice.
   Status ParseDsn(std::string_view dsn);
   // Adds DQC_<KEY> for every key and DQC_DSN first, read through `lookup` (null or empty: unset).
-  // On error *this is
-  // unchanged.
+  // On error *this is unchanged.
   Status LoadEnvironment(const char* (*lookup)(const char* name));
 
   // Each "host:port", IPv6 in brackets; host names, IPv4, IPv6; blanks around the commas are passed
-  // over. Validated,
-  // order kept, the default port added, repeated ones dropped; at most 1000. On error *this is
-  // unchanged.
+  // over. Validated, order kept, the default port added, repeated ones dropped; at most 1000. On
+  // error *this is unchanged.
   Status SetAddresses(std::string_view comma_separated);
   const std::vector<std::string>& addresses() const { return addresses_; }
 

@@ -68,8 +68,7 @@ class Hooks : public RefCounted<Hooks> {
 };
 
 // A session on a loop: moves bytes between it and a transport, and keeps its time. Outlives the
-// application's handle
-// while it has a socket.
+// application's handle while it has a socket.
 class Connection final : public RefCounted<Connection>,
                          private session::Sink,
                          private Dialer::Owner {

@@ -243,8 +243,7 @@ bool Loop::ShouldPoll() const {
 }
 
 // One turn. Sleeping and waking costs more than a short look at the socket (design 5), so where
-// replies come within
-// the polling window, look first; never longer than twice what was seen.
+// replies come within the polling window, look first; never longer than twice what was seen.
 void Loop::Turn(bool wait) {
   RunCommands();
   FlushDirty();

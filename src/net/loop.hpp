@@ -28,8 +28,7 @@ struct Command {
 
 // How to wait for the next reply: asleep, or looking at the socket for a while first. Looking
 // spares the wake-up, but on a crowded machine takes the CPU from the server: both ways are
-// measured, and
-// the quicker one is kept.
+// measured, and the quicker one is kept.
 class WaitTuner {
  public:
   void SawReply(session::Time waited_us, bool looked);

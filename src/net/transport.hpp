@@ -36,8 +36,7 @@ struct SocketOptions {
 };
 
 // Takes over a connected stream socket: non-blocking, close-on-exec, no delay, keep-alive. What is
-// not a TCP socket
-// keeps its own ways.
+// not a TCP socket keeps its own ways.
 std::unique_ptr<Transport> MakeSocketTransport(int fd, const SocketOptions& options);
 
 }  // namespace dqc::net

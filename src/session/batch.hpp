@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 // Memory of results: receive buffers, column headers, batches of cells. All are reference-counted
-// and pooled; a batch
-// keeps alive the buffer that its cells point into.
+// and pooled; a batch keeps alive the buffer that its cells point into.
 #pragma once
 
 #include <algorithm>

@@ -97,7 +97,7 @@ Failure Classify(uint64_t code, std::string_view text, const FailureContext& con
   info.message += text;
   info.message += "\" to ";
   info.message += context.request;
-  return {Status::Make(std::move(info)), verdict.session_lost};
+  return {Status::Make(info), verdict.session_lost};
 }
 
 }  // namespace dqc::session

@@ -61,8 +61,7 @@ struct PreparedStatement {
 };
 
 // What the application asked for. The submitter holds one reference, each request on the wire
-// another; the terminal
-// event travels with a reference of its own.
+// another; the terminal event travels with a reference of its own.
 class Operation : public RefCounted<Operation>, public Deliverable {
  public:
   Operation* next = nullptr;  // the session's waiting list

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 // Servers differ, and some can be hurt by a legal-looking request. One table says per feature and
-// era how it is sent,
-// or that it is refused; nothing else in the client decides this (sections 0.2, 7, 15).
+// era how it is sent, or that it is refused; nothing else in the client decides this (sections 0.2,
+// 7, 15).
 #pragma once
 
 #include <cstdint>

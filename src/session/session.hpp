@@ -1,9 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 // One connection to one node as a state machine: handshake, requests in flight, replies in order,
-// row streams,
-// deadlines. It takes bytes and gives bytes, and knows no socket, clock or thread; any split of the
-// input gives the
-// same rows and the same terminal events.
+// row streams, deadlines. It takes bytes and gives bytes, and knows no socket, clock or thread; any
+// split of the input gives the same rows and the same terminal events.
 #pragma once
 
 #include <cstdint>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 // Operations that take several requests: RETURNING inside a transaction of our own, PRAGMAs that an
-// old server wants
-// by EXEC, scripts. Such an operation is exclusive: nothing is started behind it until it ends.
+// old server wants by EXEC, scripts. Such an operation is exclusive: nothing is started behind it
+// until it ends.
 #include "session/session.hpp"
 
 namespace dqc::session {

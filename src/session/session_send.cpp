@@ -86,8 +86,8 @@ void Session::AppendHandshake() {
 }
 
 // A stream that dies silently is told from a slow one by the reply to whatever follows it, so on
-// servers that do this
-// something unmistakable follows each query before anything else (section 10.2).
+// servers that do this something unmistakable follows each query before anything else (section
+// 10.2).
 void Session::AppendSentinel() {
   Request* request = NewRequest(Step::kSentinel, nullptr);
   request->type = RequestType::kInterrupt;

@@ -1,11 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 // A look at SQL text that is just deep enough to send it safely: where statements end (SQLite's own
-// rule, triggers
-// included), what each one is, and how SQLite numbers its parameters. No allocation unless said; no
-// parsing beyond
-// tokens; doubtful text is classed as the more dangerous kind. Time is linear in the text. A NUL is
-// taken as one more
-// byte that SQLite refuses, though SQLite ends there: refuse such texts (Summary::has_nul).
+// rule, triggers included), what each one is, and how SQLite numbers its parameters. No allocation
+// unless said; no parsing beyond tokens; doubtful text is classed as the more dangerous kind. Time
+// is linear in the text. A NUL is taken as one more byte that SQLite refuses, though SQLite ends
+// there: refuse such texts (Summary::has_nul).
 #pragma once
 
 #include <cstddef>
@@ -40,7 +38,7 @@ struct Statement {
       false;  // INSERT/UPDATE/DELETE, or an unknown verb, with a bare RETURNING outside parentheses
   bool pragma_sets =
       false;  // [EXPLAIN] PRAGMA that may change something: with a value that is not a mere argument as
-      // in table_info(t), or not known as a read (wal_checkpoint, optimize, delete_database …)
+  // in table_info(t), or not known as a read (wal_checkpoint, optimize, delete_database …)
   std::string_view
       pragma_name;  // of [EXPLAIN] PRAGMA, without schema and quotes; compare case-insensitively
   uint32_t param_count =
@@ -89,10 +87,8 @@ struct Param {
 };
 
 // Parameters of the one statement at `offset` in order of first appearance; an index that appears
-// twice is listed once,
-// under the name that sqlite3_bind_parameter_name() gives it ("?, ?1" is one parameter, "?1"). "?0"
-// is left out.
-// Appends to `out`.
+// twice is listed once, under the name that sqlite3_bind_parameter_name() gives it ("?, ?1" is one
+// parameter, "?1"). "?0" is left out. Appends to `out`.
 void ListParams(std::string_view sql, size_t offset, std::vector<Param>& out);
 
 // Equal for ASCII letters whatever their case.
