@@ -88,7 +88,7 @@ Status SetExecution(Call* call, Statement* statement, const dqc_value* values, s
   call->prepared = &statement->prepared;
   call->statement_count = 1;
   Status encoded = wire::Encode(wire::request::Exec{0, prepared.id, params.values()},
-                                      params.schema(), call->main.frame);
+                                params.schema(), call->main.frame);
   call->stmt = IntrusivePtr<Statement>::Share(statement);
   return encoded;
 }

@@ -143,8 +143,9 @@ UNUSED static void expect_left(int threads_before, int descriptors_before) {
   while ((threads() > threads_before || descriptors() > descriptors_before) && now_ms() < end)
     sleep_ms(2);
   if (descriptors() > descriptors_before) CHECK_EQ(system("ls -l /proc/$PPID/fd >&2"), 0);
-  CHECK_EQ(threads(), threads_before);
-  CHECK_EQ(descriptors(), descriptors_before);
+  /* fewer: an earlier clean-up was still ending when they were counted */
+  CHECK(threads() <= threads_before);
+  CHECK(descriptors() <= descriptors_before);
 }
 
 /* -------------------------------------------------------------------------------------------------
