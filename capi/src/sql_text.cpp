@@ -8,6 +8,8 @@ namespace dqc::capi {
 
 namespace {
 
+constexpr size_t kTextOffset = 16;  // of the SQL in an EXEC_SQL frame: header, database
+
 Status CheckText(std::string_view sql, const sql::Summary& summary) {
   if (sql.data() == nullptr) return Status::Make(Code::kMisuse, "the SQL text is NULL");
   if (summary.has_nul) {
@@ -67,8 +69,14 @@ Status SetText(const Shared& shared, Call* call, std::string_view sql, const dqc
   DQC_TRY(params.Set(values, values == nullptr ? 0 : count, param_count, names, shared.limits));
   call->param_count = param_count;
   const std::string_view trimmed = sql.substr(0, summary.text_end);
-  return wire::Encode(wire::request::ExecSql{0, trimmed, params.values()}, params.schema(),
-                      call->main.frame);
+  DQC_TRY(wire::Encode(wire::request::ExecSql{0, trimmed, params.values()}, params.schema(),
+                       call->main.frame));
+  if (!call->statement.pragma_name.empty()) {  // may wait: the view must be into our copy
+    const std::string_view name = call->statement.pragma_name;
+    const char* text = reinterpret_cast<const char*>(call->main.frame.data()) + kTextOffset;
+    call->statement.pragma_name = {text + (name.data() - sql.data()), name.size()};
+  }
+  return {};
 }
 
 Status SetExecution(Call* call, Statement* statement, const dqc_value* values, size_t count) {

@@ -10,7 +10,7 @@ namespace dqc::capi {
 Statement::Statement(IntrusivePtr<Shared> shared_in, std::string_view sql_in,
                      const sql::Statement& text)
     : shared(std::move(shared_in)), sql(sql_in) {
-  prepared.text = text;
+  prepared.text = sql::ScanStatement(sql);  // its views point into our copy
   sql::ListParams(sql, 0, params);
   names.resize(text.param_count);
   for (const sql::Param& param : params) {
