@@ -110,17 +110,7 @@ dqc_status dqc_conn_admin(dqc_conn* conn, const dqc_admin* request, const dqc_ca
     auto call = AdminCall(conn, request, options);
     DQC_TRY(call.status());
     if (out == nullptr) return conn->shared->RunBlocking(std::move(*call), nullptr);
-    auto begun = conn->shared->Begin(std::move(*call));
-    DQC_TRY(begun.status());
-    dqc_rows* rows = begun->Detach();
-    const dqc::Result<bool> first = rows->NextBatch();
-    Status status = first.ok() ? (*first ? Status() : rows->status()) : first.status();
-    if (!status.ok()) {
-      rows->Free();
-      return status;
-    }
-    *out = rows;
-    return {};
+    return conn->shared->BeginRows(std::move(*call), out);
   });
 }
 

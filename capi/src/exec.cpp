@@ -74,24 +74,7 @@ template <typename Handle>
 Status BeginRows(Handle* handle, Result<IntrusivePtr<Call>> call, dqc_rows** out) {
   if (out == nullptr) return Status::Make(Code::kMisuse, "out is NULL");
   DQC_TRY(call.status());
-  const bool modifies = (*call)->statement.returning;
-  Result<IntrusivePtr<dqc_rows>> begun = SharedOf(handle)->Begin(std::move(*call));
-  DQC_TRY(begun.status());
-  dqc_rows* rows = begun->Detach();
-  Status status;
-  if (modifies) {
-    // It holds the database's write lock while it runs: not at the pace of whoever steps through it.
-    status = rows->FetchWhole();
-  } else {
-    const Result<bool> first = rows->NextBatch();
-    status = first.ok() ? (*first ? Status() : rows->status()) : first.status();
-  }
-  if (!status.ok()) {
-    rows->Free();
-    return status;
-  }
-  *out = rows;
-  return {};
+  return SharedOf(handle)->BeginRows(std::move(*call), out);
 }
 
 template <typename T>

@@ -150,6 +150,27 @@ Result<IntrusivePtr<dqc_rows>> Shared::Begin(IntrusivePtr<Call> call) {
   return cursor;
 }
 
+Status Shared::BeginRows(IntrusivePtr<Call> call, dqc_rows** out) {
+  const bool modifies = call->statement.returning;
+  Result<IntrusivePtr<dqc_rows>> begun = Begin(std::move(call));
+  DQC_TRY(begun.status());
+  dqc_rows* rows = begun->Detach();
+  Status status;
+  if (modifies) {
+    // It holds the database's write lock while it runs: not at the pace of whoever steps through it.
+    status = rows->FetchWhole();
+  } else {
+    const Result<bool> first = rows->NextBatch();
+    status = first.ok() ? (*first ? Status() : rows->status()) : first.status();
+  }
+  if (!status.ok()) {
+    rows->Free();
+    return status;
+  }
+  *out = rows;
+  return {};
+}
+
 Status Shared::RunBlocking(IntrusivePtr<Call> call, dqc_result* result) {
   Result<IntrusivePtr<dqc_rows>> begun = Begin(std::move(call));
   DQC_TRY(begun.status());

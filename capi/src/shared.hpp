@@ -34,6 +34,8 @@ class Shared : public RefCounted<Shared> {
   Status Submit(IntrusivePtr<Call> call, dqc_callback callback, void* user_data, uint64_t* op);
   // For a blocking caller: submits; its events go to the cursor.
   Result<IntrusivePtr<dqc_rows>> Begin(IntrusivePtr<Call> call);
+  // Begin, then wait for the first rows or the failure.
+  Status BeginRows(IntrusivePtr<Call> call, dqc_rows** out);
   // Begin, then wait for the end.
   Status RunBlocking(IntrusivePtr<Call> call, dqc_result* result);
   Status MayBlock() const;
