@@ -70,7 +70,36 @@ ErrorInfo::ErrorInfo(const ErrorInfo& other)
       message(other.message),
       line(other.line),
       server_text(other.server_text),
-      node(other.node) {}
+      node(other.node),
+      attempts(other.attempts) {}
+
+const char* PhaseName(Phase phase) {
+  switch (phase) {
+    case Phase::kNone:
+      break;
+    case Phase::kConfig:
+      return "configuration";
+    case Phase::kResolve:
+      return "resolve";
+    case Phase::kConnect:
+      return "connect";
+    case Phase::kTls:
+      return "tls";
+    case Phase::kHandshake:
+      return "handshake";
+    case Phase::kOpen:
+      return "open";
+    case Phase::kRequest:
+      return "request";
+    case Phase::kResult:
+      return "result";
+    case Phase::kClose:
+      return "close";
+    case Phase::kLeader:
+      return "leader";
+  }
+  return "none";
+}
 
 Retry ErrorInfo::retry() const {
   if (outcome == Outcome::kMaybeExecuted) return Retry::kUnknown;

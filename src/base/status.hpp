@@ -8,6 +8,7 @@
 #include <string>
 #include <string_view>
 #include <utility>
+#include <vector>
 
 namespace dqc {
 
@@ -56,6 +57,19 @@ enum class Phase : int32_t {
   kRequest = 7,
   kResult = 8,
   kClose = 9,
+  kLeader = 10,
+};
+
+const char* PhaseName(Phase phase);  // "connect", "handshake" …
+
+// One node of a failed search for the leader.
+struct Attempt {
+  std::string address;
+  std::string leader;  // the leader it named, or ""
+  std::string cause;
+  Phase phase = Phase::kNone;
+  Code code = Code::kOk;
+  int64_t elapsed_us = 0;
 };
 
 enum class Retry : int32_t { kNever = 0, kSafe = 1, kUnknown = 2 };
@@ -74,6 +88,7 @@ struct ErrorInfo {
       line;  // message and, where a request was made, what became of it: made by Status::Make
   std::string server_text;  // the server's own words
   std::string node;         // address of the node
+  std::vector<Attempt> attempts;  // a search for the leader: the last try of each node
   mutable std::atomic<uint32_t> refs{1};
 
   ErrorInfo() = default;

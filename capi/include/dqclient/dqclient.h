@@ -145,6 +145,7 @@ DQC_API uint32_t DQC_CALL dqc_version_number(void);
 #define DQC_PHASE_REQUEST 7
 #define DQC_PHASE_RESULT 8
 #define DQC_PHASE_CLOSE 9
+#define DQC_PHASE_LEADER 10 /**< asking a node who leads */
 
 /** The DQC_E_ constant; DQC_OK for NULL. @param[in] error nullable. @threading any @since 0.1 */
 DQC_API dqc_status DQC_CALL dqc_error_code(const dqc_error *error);
