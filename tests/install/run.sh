@@ -63,7 +63,7 @@ run_program() {
 }
 
 for kind in shared static; do
-  quietly cmake -S "$here/program" -B "$work/cmake-$kind" -DCMAKE_PREFIX_PATH="$prefix" \
+  quietly cmake -G Ninja -S "$here/program" -B "$work/cmake-$kind" -DCMAKE_PREFIX_PATH="$prefix" \
     -DDQCLIENT_TARGET="dqclient::$kind"
   quietly cmake --build "$work/cmake-$kind"
   loads=yes
@@ -83,5 +83,5 @@ quietly cc -std=c99 "$here/program/program.c" -o "$work/pc-static" "${static_fla
 run_program "pkg-config, static" "$work/pc-static" no
 
 # As a subfolder of another project: configured only, since building it is what this build did.
-quietly cmake -S "$here/subproject" -B "$work/subproject" -DDQCLIENT_SOURCE="$source"
+quietly cmake -G Ninja -S "$here/subproject" -B "$work/subproject" -DDQCLIENT_SOURCE="$source"
 echo "ok  add_subdirectory"
