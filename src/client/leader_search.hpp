@@ -53,7 +53,8 @@ struct Answer {
 
 class LeaderSearch {
  public:
-  // Carries out what the search decides. May not call back into it.
+  // Carries out what the search decides. May not call back into it, but for SetSeeds and SetMembers
+  // from OnRound. Every Dial has to end in OnAnswer in a bounded time (a connect timeout).
   class Host {
    public:
     // Connect to `address`, ask who leads, open the database. Ends in OnAnswer, unless dropped.
@@ -66,7 +67,8 @@ class LeaderSearch {
     // The attempt's connection belongs to `request` now.
     virtual void Give(uint64_t request, uint64_t attempt) = 0;
     virtual void Refuse(uint64_t request, const Status& status) = 0;
-    // A round begins: the place to read the node list again, by SetNodes.
+    // All candidates were asked in vain and a new round begins (about every poll_us): the place to
+    // read the node list again, by SetSeeds and SetMembers.
     virtual void OnRound() = 0;
     virtual void OnLeader(const std::string& address) = 0;  // confirmed, and another than before
 
@@ -90,8 +92,9 @@ class LeaderSearch {
   void SetSeeds(const Nodes& nodes);
   void SetMembers(const Nodes& nodes);
 
-  void Want(uint64_t request, Time deadline, Time now);  // ends in Give or Refuse, perhaps at once
-  void Cancel(uint64_t request);                         // no Give or Refuse any more
+  // Ends in Give or Refuse, perhaps at once. `request`: not one that waits.
+  void Want(uint64_t request, Time deadline, Time now);
+  void Cancel(uint64_t request);  // no Give or Refuse any more
   void OnAnswer(uint64_t attempt, const Answer& answer, Time now);
   // A connection to the leader says that it does not lead any more, or broke.
   void OnLeaderLost(const std::string& address, Time now);
@@ -105,6 +108,118 @@ class LeaderSearch {
 
   // The table of a failed search, for Status: a row per node tried since the search began.
   std::vector<Attempt> Explain() const;
+
+ private:
+  // An address that may be dialled, and what this search knows of it.
+  struct Place {
+    std::string address;  // as dialled
+    Role role = Role::kVoter;
+    bool seed = false;
+    bool learned = false;  // named by a server only: forgotten when the next search begins
+    bool refused = false;  // by the redirect policy
+    bool noted = false;    // the refusal is in the table
+    bool hinted = false;   // named as leader: next, as soon as `ready_at` allows
+    uint32_t claims = 0;   // times it said to lead when it was asked
+    uint64_t order = 0;    // the shuffle
+    uint64_t round = 0;    // in which it was dialled last
+    Time dialled_at = 0;
+    Time failed_at = 0;
+    Time ready_at = 0;  // not dialled before
+    Time claim_at = 0;  // the next claim is not believed before
+    Time backoff = 0;
+  };
+
+  // An attempt under way, or the observer that it became.
+  struct Try {
+    enum class State : uint8_t { kDialling, kIdle, kAsked };
+    uint64_t id = 0;
+    std::string address;  // as dialled
+    Time since = 0;       // the dial, or the question
+    Time wake = kNever;   // dialling: late; idle: ask again; asked: give up
+    State state = State::kDialling;
+    bool direct = false;  // one request's own, at the known leader; the rest is the search's
+    std::string named;    // what the observer said last, as advertised
+  };
+
+  struct Request {
+    uint64_t id = 0;
+    Time since = 0;
+    Time deadline = kNever;
+    uint64_t attempt = 0;    // its own (Try::direct), or 0
+    bool searching = false;  // waits for the shared search
+  };
+
+  // Requests (leader_search.cpp).
+  void Expire(Time now);
+  void RefuseAll(const Status& status);
+  void Settle();
+  void Dispatch(Time now);
+  void Join(Request* request, Time now);
+  void Begin(Time now);
+  void JoinOwner(Try* attempt, Time now);
+  void Found(size_t index, Time now);
+  void Followed(size_t index, const Answer& answer, Time now);
+  void Failed(size_t index, const Status& status, Time now);
+  void Claimed(size_t index, Time now);
+  void Rejected(size_t index, const Status& status, Time now);
+  void Hedge(Time now);
+  void PollObservers(Time now);
+  void NewRound(Time now);
+  void Ask(Try* observer, Time now);
+
+  // Attempts and candidates (leader_search_nodes.cpp).
+  uint64_t Dial(const std::string& address, bool direct, Time now);
+  void Pump(Time now) noexcept;
+  void PumpOrThrow(Time now);
+  void Start(Place* place, bool hinted, Time now);
+  void DropAt(size_t index);
+  void DropOldest(Time now);
+  void Hint(const std::string& advertised, bool changed, bool news, Time now);
+  bool KeepObserver(size_t index) const;
+  void MarkFailed(const std::string& address, Time since, Time now);
+  void Rebuild(Nodes seeds, Nodes members);
+  Place* AddPlace(const std::string& address);
+  void Merge(std::vector<Place>* places, const std::string& address, Role role, bool seed) const;
+  bool Refused(const std::string& address) const;
+  void NoteRefused(Place* place);
+  void Sort();
+  Place* FindPlace(const std::string& address);
+  Place* NextHinted(Time now);
+  Place* NextCandidate(Time now);
+  size_t FindTry(uint64_t id) const;                     // attempts_.size() if there is none
+  size_t FindAddress(const std::string& address) const;  // likewise
+  size_t UnderWay() const;
+  std::string Dialled(const std::string& advertised) const;
+  uint64_t Random();
+  Time Jitter(Time span);
+  static Time After(Time now, Time span) { return now > kNever - span ? kNever : now + span; }
+
+  // The table (leader_search_explain.cpp). Best effort: without memory a row is missing.
+  void Note(const Try& from, Phase phase, Code code, const std::string& leader,
+            const std::string& cause) noexcept;
+  void NoteFailure(const Try& from, const Status& status) noexcept;
+  Status LateStatus(const Request& request) const noexcept;
+  Code LateCode(const std::vector<Attempt>& rows) const;
+  Status WithTable(const Status& status) const noexcept;
+
+  const SearchOptions options_;
+  Host* const host_;
+  Counters counters_;
+  Nodes seeds_;
+  Nodes members_;
+  std::vector<Place> places_;      // by role, shuffled within one
+  std::vector<Try> attempts_;      // ascending ids
+  std::vector<Request> requests_;  // oldest first
+  std::vector<Attempt> rows_;
+  std::string leader_;
+  bool suspect_ = false;  // the leader was lost: asked first, but by the search
+  bool searching_ = false;
+  bool widened_ = false;
+  uint64_t round_ = 0;
+  Time round_at_ = kNever;  // without a search: when dials that memory ran out for are tried again
+  Time now_ = 0;            // the latest that we were told
+  uint64_t last_attempt_ = 0;
+  uint64_t random_;
 };
 
 }  // namespace dqc::client
