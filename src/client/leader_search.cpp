@@ -57,7 +57,8 @@ void LeaderSearch::OnLeaderLost(const std::string& address, Time now) {
 
 void LeaderSearch::OnAnswer(uint64_t attempt, const Answer& answer, Time now) {
   now_ = now;
-  Expire(now);
+  // What failed is over, and not to be dropped with an expired request.
+  if (answer.kind != Answer::Kind::kFailed) Expire(now);
   const size_t index = FindTry(attempt);
   if (index == attempts_.size()) return;
   const bool asked = attempts_[index].state != Try::State::kDialling;
@@ -70,6 +71,7 @@ void LeaderSearch::OnAnswer(uint64_t attempt, const Answer& answer, Time now) {
       break;
     case Answer::Kind::kFailed:
       Failed(index, answer.status, now);
+      Expire(now);
       break;
     case Answer::Kind::kRejected:
       Rejected(index, answer.status, now);

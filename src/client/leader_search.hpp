@@ -116,6 +116,7 @@ class LeaderSearch {
     Role role = Role::kVoter;
     bool seed = false;
     bool learned = false;  // named by a server only: forgotten when the next search begins
+    bool gone = false;     // no list names it any more; here for its backoff only
     bool refused = false;  // by the redirect policy
     bool noted = false;    // the refusal is in the table
     bool hinted = false;   // named as leader: next, as soon as `ready_at` allows

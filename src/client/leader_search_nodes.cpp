@@ -83,7 +83,8 @@ void LeaderSearch::Begin(Time now) {
   rows_.clear();
   ++counters_.searches;
   ++round_;
-  std::erase_if(places_, [&](const Place& p) { return p.learned && p.address != leader_; });
+  std::erase_if(places_,
+                [&](const Place& p) { return p.gone || (p.learned && p.address != leader_); });
   for (Place& place : places_) {
     place.noted = place.hinted = false;
     place.claims = 0;
@@ -156,7 +157,7 @@ LeaderSearch::Place* LeaderSearch::NextHinted(Time now) {
 LeaderSearch::Place* LeaderSearch::NextCandidate(Time now) {
   Place* next = nullptr;
   for (Place& place : places_) {
-    if (place.round == round_ || place.ready_at > now) continue;
+    if (place.gone || place.round == round_ || place.ready_at > now) continue;
     if (place.refused) {
       NoteRefused(&place);
       continue;
@@ -228,13 +229,21 @@ void LeaderSearch::Rebuild(Nodes seeds, Nodes members) {
     place.role = role;
     place.seed = seed;
     place.refused = refused;
-    place.learned = false;
+    place.learned = place.gone = false;
   }
   const size_t listed = places.size();
   for (const Place& place : places_) {
     const auto same = [&](const Place& p) { return p.address == place.address; };
     const auto end = places.begin() + static_cast<std::ptrdiff_t>(listed);
-    if (place.learned && std::none_of(places.begin(), end, same)) places.push_back(place);
+    if (std::any_of(places.begin(), end, same)) continue;
+    // A list that changes back and forth does not make a node that fails a fresh one.
+    const bool failing = searching_ && place.backoff != 0 &&
+                         now_ < After(place.failed_at, 2 * options_.backoff_max_us);
+    if (!place.learned && !failing) continue;
+    places.push_back(place);
+    places.back().gone = !place.learned;
+    places.back().seed = false;
+    if (!place.learned) places.back().refused = Refused(place.address);
   }
   places_.swap(places);
   seeds_.swap(seeds);

@@ -364,6 +364,32 @@ TEST_F(ClientLeaderSearchEnd, NodeListMayChangeAtAnyTime) {
   EXPECT_THAT(host_.Take(), ElementsAre("dial a", "dial z"));
 }
 
+// The simulator found this one: a node that came and went in the list was a fresh one each time.
+TEST_F(ClientLeaderSearchEnd, ListThatFlapsKeepsTheBackoff) {
+  Make({"a"});
+  bool with = false;
+  host_.on_round = [&] {
+    with = !with;
+    search_->SetMembers(with ? Nodes{{2, "b", Role::kVoter}} : Nodes{});
+  };
+  Want(1, 20 * kSecond);
+  host_.Take();
+  Fails("a");
+  Run(10 * kSecond, [&](const std::string& line) {
+    if (Begins(line, "dial")) Fails(line.substr(5));
+  });
+  EXPECT_GE(host_.dials["b"], 8);
+  EXPECT_LE(host_.dials["b"], 16);
+}
+
+TEST_F(ClientLeaderSearchEnd, FailureInTheMomentOfTheDeadlineIsNotDropped) {
+  Make({"a"});
+  Want(1, kSecond);
+  now_ += kSecond;
+  Fails("a");
+  EXPECT_THAT(host_.Take(), ElementsAre("dial a", "refuse 1 connect failed"));
+}
+
 TEST_F(ClientLeaderSearchEnd, NoAddressTwice) {
   Make({"a", "a"});
   search_->SetMembers({{1, "a", Role::kVoter}, {2, "a", Role::kSpare}});
