@@ -9,6 +9,7 @@
 // asked again and again over the same connection: waiting for an election opens no connections.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <functional>
 #include <string>
@@ -25,7 +26,9 @@ using session::kNever;
 using session::Time;
 
 struct SearchOptions {
-  Time hedge_us = 200'000;        // an attempt that is this late is given company
+  // An attempt that is this late is given company; later, up to ten times this, where the leader
+  // always takes longer.
+  Time hedge_us = 200'000;
   uint32_t parallel = 10;         // attempts at a time, once widened
   Time poll_us = 50'000;          // observers are asked this often, jittered by a quarter
   Time backoff_min_us = 100'000;  // before a node that failed is dialled again; doubles, jittered
@@ -193,6 +196,7 @@ class LeaderSearch {
   std::string Dialled(const std::string& advertised) const;
   uint64_t Random();
   Time Jitter(Time span);
+  Time LateAt(Time now) const;
   static Time After(Time now, Time span) { return now > kNever - span ? kNever : now + span; }
 
   // The table (leader_search_explain.cpp). Best effort: without memory a row is missing.
@@ -219,6 +223,8 @@ class LeaderSearch {
   uint64_t round_ = 0;
   Time round_at_ = kNever;  // without a search: when dials that memory ran out for are tried again
   Time now_ = 0;            // the latest that we were told
+  std::array<Time, 4> took_ = {};  // the last attempts that found the leader
+  size_t took_next_ = 0;
   uint64_t last_attempt_ = 0;
   uint64_t random_;
 };

@@ -22,7 +22,7 @@ uint64_t LeaderSearch::Dial(const std::string& address, bool direct, Time now) {
   attempt.id = last_attempt_ + 1;
   attempt.address = address;
   attempt.since = now;
-  attempt.wake = After(now, options_.hedge_us);
+  attempt.wake = LateAt(now);
   attempt.direct = direct;
   attempts_.push_back(std::move(attempt));
   ++last_attempt_;
@@ -34,6 +34,13 @@ uint64_t LeaderSearch::Dial(const std::string& address, bool direct, Time now) {
     throw;
   }
   return last_attempt_;
+}
+
+// Far away every attempt takes long. The quickest of a few: one slow answer proves nothing.
+Time LeaderSearch::LateAt(Time now) const {
+  const Time usual = *std::min_element(took_.begin(), took_.end());
+  const Time hedge = options_.hedge_us;
+  return After(now, std::max(hedge, std::min(usual, 5 * hedge) * 2));
 }
 
 void LeaderSearch::DropAt(size_t index) {

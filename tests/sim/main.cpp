@@ -17,9 +17,10 @@ using dqc::sim::Plant;
 using dqc::sim::World;
 
 constexpr const char* kUsage =
-    "dqc-sim [--seeds N] [--first S] [--steps M] [--plant BUG] [--twice]\n"
+    "dqc-sim [--seeds N] [--first S] [--steps M] [--plant BUG] [--twice] [--oom K]\n"
     "dqc-sim --scale CLIENTS[,CLIENTS...]\n"
     "  --plant  sabotages the search; succeeds if the bug is caught\n"
+    "  --oom    one in K allocations of the search fails\n"
     "  --twice  plays each seed twice and compares every action\n"
     "bugs:\n";
 
@@ -29,6 +30,7 @@ struct Arguments {
   uint64_t steps = 1000;
   Plant plant = Plant::k_none;
   bool twice = false;
+  uint64_t oom = 0;
   std::string scale;
 };
 
@@ -56,6 +58,8 @@ bool Parse(int argc, char** argv, Arguments* to) {
       to->first = std::strtoull(value, nullptr, 10);
     } else if (name == "--steps") {
       to->steps = std::strtoull(value, nullptr, 10);
+    } else if (name == "--oom") {
+      to->oom = std::strtoull(value, nullptr, 10);
     } else if (name == "--scale") {
       to->scale = value;
     } else if (name == "--plant") {
@@ -86,7 +90,7 @@ struct Totals {
 
 // False: a violation, which is printed.
 bool Play(const Arguments& arguments, uint64_t seed, Totals* totals) {
-  World world(seed, arguments.plant);
+  World world(seed, arguments.plant, arguments.oom);
   world.Run(arguments.steps);
   const dqc::sim::Judge& judge = world.judge();
   totals->steps += world.steps();
@@ -103,7 +107,7 @@ bool Play(const Arguments& arguments, uint64_t seed, Totals* totals) {
     return false;
   }
   if (!arguments.twice) return true;
-  World again(seed, arguments.plant);
+  World again(seed, arguments.plant, arguments.oom);
   again.Run(arguments.steps);
   if (again.judge().hash() == judge.hash()) return true;
   std::printf("seed %" PRIu64 " does not play the same twice\n", seed);
@@ -125,6 +129,9 @@ int Simulate(const Arguments& arguments) {
               totals.steps, static_cast<double>(totals.time) / 1e6, took.count(), totals.given,
               totals.refused, totals.attempts, totals.dials_per_second,
               static_cast<double>(totals.converged) / 1e6, totals.hash);
+  if (arguments.oom != 0) {
+    std::printf("%" PRIu64 " allocations failed\n", dqc::sim::FailedAllocations());
+  }
   if (arguments.plant == Plant::k_none) return clean ? 0 : 1;
   std::printf("planted: %s: %s\n", dqc::sim::PlantText(arguments.plant),
               clean ? "NOT CAUGHT" : "caught");

@@ -5,6 +5,7 @@
 #include <string>
 
 #include "judge.hpp"
+#include "oom.hpp"
 
 namespace dqc::sim {
 
@@ -39,26 +40,43 @@ class Saboteur final : public client::LeaderSearch::Host {
   Saboteur(Plant plant, Judge* judge) : plant_(plant), judge_(judge) {}
 
   void Dial(uint64_t attempt, const std::string& address) override {
+    { const std::string host_needs_some(100, 'x'); }
+    const ScarceMemory plenty(0);
     last_ = attempt;
     judge_->Dial(attempt, address);
   }
-  void Ask(uint64_t attempt) override { judge_->Ask(attempt); }
+  void Ask(uint64_t attempt) override {
+    const ScarceMemory plenty(0);
+    judge_->Ask(attempt);
+  }
   void Drop(uint64_t attempt) override {
+    const ScarceMemory plenty(0);
+
     if (Now(Plant::k_leak, 10)) return;
     judge_->Drop(attempt);
     if (Now(Plant::k_ghost, 10)) judge_->Ask(attempt);
   }
   void Give(uint64_t request, uint64_t attempt) override {
+    const ScarceMemory plenty(0);
+
     const bool wrong = last_ != attempt && Now(Plant::k_wrong, 3);
     judge_->Give(request, wrong ? last_ : attempt);
   }
   void Refuse(uint64_t request, const Status& status) override {
+    const ScarceMemory plenty(0);
+
     if (Now(Plant::k_forget, 10)) return;
     judge_->Refuse(request, status);
     if (Now(Plant::k_twice, 10)) judge_->Refuse(request, status);
   }
-  void OnRound() override { judge_->OnRound(); }
-  void OnLeader(const std::string& address) override { judge_->OnLeader(address); }
+  void OnRound() override {
+    const ScarceMemory plenty(0);
+    judge_->OnRound();
+  }
+  void OnLeader(const std::string& address) override {
+    const ScarceMemory plenty(0);
+    judge_->OnLeader(address);
+  }
 
   void Options(client::SearchOptions* options) const {
     if (plant_ == Plant::k_storm) options->backoff_min_us = options->backoff_max_us = 0;

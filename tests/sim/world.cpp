@@ -2,6 +2,7 @@
 #include "world.hpp"
 
 #include <algorithm>
+#include <new>
 
 namespace dqc::sim {
 
@@ -30,9 +31,10 @@ client::SearchOptions World::Options(uint64_t seed) {
   return options;
 }
 
-World::World(uint64_t seed, Plant plant)
+World::World(uint64_t seed, Plant plant, uint64_t scarce)
     : rng_(seed),
       plant_(plant),
+      scarce_(scarce),
       mapped_(rng_.Chance(25)),
       parallel_(static_cast<uint32_t>(rng_.Chance(50) ? 10 : rng_.Between(1, 9))),
       cluster_(rng_.Between(1, 7), &rng_),
@@ -40,6 +42,7 @@ World::World(uint64_t seed, Plant plant)
       saboteur_(plant, &judge_),
       search_(Options(seed), &saboteur_),
       calm_for_(Bound(parallel_) + 2 * kSecond) {
+  SeedScarceMemory(seed);
   lateness_ = rng_.Chance(50) ? 0 : 2 * kMs;
   client::Nodes seeds = RandomNodes();
   std::erase_if(seeds, [](const client::Node& n) { return Forbidden(n.address); });
@@ -48,6 +51,16 @@ World::World(uint64_t seed, Plant plant)
   At(now_, Kind::kWant);
   At(now_, Kind::kChaos);
   At(now_ + rng_.Between(100 * kMs, 4 * kSecond), Kind::kPhase);
+}
+
+template <typename Call>
+void World::Search(Call call) {
+  try {
+    const ScarceMemory scarce(scarce_);
+    call();
+  } catch (const std::bad_alloc&) {
+    // Only a change of the node list says so; the old one stays.
+  }
 }
 
 void World::At(Time time, Kind kind, uint64_t subject, uint64_t detail) {
@@ -70,7 +83,7 @@ void World::Step() {
     now_ = std::max(now_, timer);
     judge_.SetTime(now_);
     std::erase_if(deadlines_, [&](const auto& d) { return d.second <= now_; });
-    search_.OnDeadline(now_);
+    Search([&] { search_.OnDeadline(now_); });
   } else {
     const Event event = events_.top();
     events_.pop();
@@ -91,7 +104,7 @@ void World::Handle(const Event& event) {
       if (plant_ != Plant::k_none && saboteur_.SwallowsCancel()) {
         return judge_.Cancelled(event.subject);
       }
-      search_.Cancel(event.subject);
+      Search([&] { search_.Cancel(event.subject); });
       return judge_.Cancelled(event.subject);
     case Kind::kChaos:
       return Chaos();
@@ -109,7 +122,7 @@ void World::Handle(const Event& event) {
       if (event.detail == phase_) judge_.SetStable(now_);
       return;
     case Kind::kLost:
-      return search_.OnLeaderLost(search_.leader(), now_);
+      return Search([&] { search_.OnLeaderLost(search_.leader(), now_); });
   }
 }
 
@@ -144,9 +157,11 @@ void World::Given(uint64_t request, const std::string&) {
 
 void World::OnRound() {
   if (calm_) {
-    search_.SetMembers(GoodNodes());
+    const client::Nodes nodes = GoodNodes();
+    Search([&] { search_.SetMembers(nodes); });
   } else if (rng_.Chance(5)) {
-    search_.SetMembers(RandomNodes());
+    const client::Nodes nodes = RandomNodes();
+    Search([&] { search_.SetMembers(nodes); });
   }
 }
 
@@ -161,7 +176,7 @@ void World::Tell(uint64_t attempt, Answer answer) {
   judge_.Answered(attempt, answer);
   saboteur_.Misread(&answer);
   if (answer.kind != Answer::Kind::kFollows) links_.erase(attempt);
-  search_.OnAnswer(attempt, answer, now_);
+  Search([&] { search_.OnAnswer(attempt, answer, now_); });
 }
 
 void World::Deliver(uint64_t attempt, uint64_t question) {
@@ -193,7 +208,8 @@ void World::WantOne() {
     const Time deadline = rng_.Chance(5) ? kNever : now_ + rng_.Between(50 * kMs, 12 * kSecond);
     judge_.Wanted(request, deadline);
     if (deadline != kNever) deadlines_[request] = deadline;
-    search_.Want(request, deadline == kNever ? kNever : saboteur_.Deadline(deadline), now_);
+    const Time told = deadline == kNever ? kNever : saboteur_.Deadline(deadline);
+    Search([&] { search_.Want(request, told, now_); });
     if (rng_.Chance(15)) At(now_ + rng_.Below(3 * kSecond), Kind::kCancel, request);
   }
   At(now_ + rng_.Between(1 * kMs, rng_.Chance(50) ? 50 * kMs : 2 * kSecond), Kind::kWant);
@@ -269,9 +285,11 @@ void World::Chaos() {
       cluster_.LoseLeader();
       At(now_ + rng_.Between(10 * kMs, 3 * kSecond), Kind::kElect);
       break;
-    case 8:
-      search_.SetMembers(RandomNodes());
+    case 8: {
+      const client::Nodes nodes = RandomNodes();
+      Search([&] { search_.SetMembers(nodes); });
       break;
+    }
     case 9:
       for (Cluster::Node& each : cluster_.nodes) {  // a partition
         if (rng_.Chance(50)) each.health = Cluster::Health::kBlackHole;

@@ -17,7 +17,8 @@ namespace dqc::sim {
 
 class World final : public Net {
  public:
-  World(uint64_t seed, Plant plant);
+  // `scarce`: one in so many of the search's allocations fails; 0: none.
+  World(uint64_t seed, Plant plant, uint64_t scarce);
 
   void Run(uint64_t steps);  // ends early at a violation
   const Judge& judge() const { return judge_; }
@@ -65,10 +66,15 @@ class World final : public Net {
   client::Nodes RandomNodes();
   client::Nodes GoodNodes();
 
+  // Calls the search, whose memory may run out.
+  template <typename Call>
+  void Search(Call call);
+
   client::SearchOptions Options(uint64_t seed);
 
   Rng rng_;
   Plant plant_;
+  const uint64_t scarce_;
   bool mapped_;
   uint32_t parallel_;
   Cluster cluster_;

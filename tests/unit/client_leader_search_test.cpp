@@ -39,6 +39,23 @@ TEST_F(ClientLeaderSearch, SteadyStateCostsOneConnectionPerLookUp) {
   EXPECT_EQ(host_.dials.size(), 1u);
 }
 
+TEST_F(ClientLeaderSearch, DistantLeaderCostsOneConnectionOnceItIsKnownToBeDistant) {
+  MakeWithLeader("a", {"a", "b", "c"});
+  for (uint64_t request = 1; request <= 20; ++request) {
+    const uint64_t before = search_->counters().attempts;
+    Want(request);
+    Run(300 * kMs);
+    Leads("a");
+    if (request > 5) {
+      EXPECT_EQ(search_->counters().attempts, before + 1);
+    }
+  }
+  // A black hole is found out nevertheless.
+  Want(21);
+  Run(700 * kMs);
+  EXPECT_GT(host_.dials["b"], 4);
+}
+
 TEST_F(ClientLeaderSearch, ConcurrentRequestsAtAKnownLeaderAreDialledEach) {
   MakeWithLeader("a", {"a", "b"});
   Want(1);
