@@ -120,7 +120,6 @@ class Crowd {
   Rng rng_;
   Time now_ = 0;
   Time busy_[kNodes] = {};
-  uint64_t questions_ = 0;
   std::vector<std::unique_ptr<Client>> clients_;
   std::priority_queue<Event, std::vector<Event>, std::greater<Event>> events_;
 };

@@ -139,7 +139,7 @@ void World::Dial(uint64_t attempt, const std::string& address) {
 }
 
 void World::Ask(uint64_t attempt) {
-  Link& link = links_[attempt];
+  Link& link = links_.at(attempt);
   ++link.question;
   link.since = now_;
   At(now_ + cluster_.Latency(link.address), Kind::kAnswer, attempt, link.question);
@@ -175,7 +175,8 @@ void World::Tell(uint64_t attempt, Answer answer) {
   saboteur_.Distort(&answer);
   judge_.Answered(attempt, answer);
   saboteur_.Misread(&answer);
-  if (answer.kind != Answer::Kind::kFollows) links_.erase(attempt);
+  const bool given = answer.kind == Answer::Kind::kLeads && links_.at(attempt).question == 0;
+  if (given || answer.kind == Answer::Kind::kFailed) links_.erase(attempt);
   Search([&] { search_.OnAnswer(attempt, answer, now_); });
 }
 
