@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 // Addresses of nodes. Stricter than getaddrinfo(): what is accepted here means one thing only.
 #include <algorithm>
-#include <array>
 #include <charconv>
 #include <optional>
 
 #include "client/config.hpp"
 #include "client/config_text.hpp"
+#include "client/ip.hpp"
 
 namespace dqc::client {
 namespace {
@@ -16,75 +16,11 @@ constexpr size_t kHostMax = 253;  // RFC 1035
 constexpr size_t kLabelMax = 63;
 constexpr size_t kZoneMax = 32;
 
-using Ipv4 = std::array<uint8_t, 4>;
-using Ipv6 = std::array<uint16_t, 8>;
-
 bool IsDigit(char c) { return c >= '0' && c <= '9'; }
 bool IsAlnum(char c) { return IsDigit(c) || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z'); }
 
 Status Bad(std::string_view text, std::string_view why) {
   return ConfigError("address " + Quoted(text) + ": " + std::string(why));
-}
-
-template <typename T>
-bool ParseWhole(std::string_view text, int base, size_t max_digits, T& out) {
-  if (text.empty() || text.size() > max_digits || text[0] == '-') return false;
-  const char* const end = text.data() + text.size();
-  const auto [stop, error] = std::from_chars(text.data(), end, out, base);
-  return error == std::errc() && stop == end;
-}
-
-// Four decimal numbers; a leading zero means octal to some and is refused.
-std::optional<Ipv4> ParseIpv4(std::string_view text) {
-  Ipv4 out{};
-  for (size_t i = 0; i < out.size(); ++i) {
-    const size_t dot = i < 3 ? text.find('.') : text.size();
-    if (dot == std::string_view::npos) return std::nullopt;
-    const std::string_view part = text.substr(0, dot);
-    if (!ParseWhole(part, 10, 3, out[i]) || (part[0] == '0' && part.size() > 1)) {
-      return std::nullopt;
-    }
-    text.remove_prefix(std::min(text.size(), dot + 1));
-  }
-  return out;
-}
-
-// Appends the groups of `text` ("1:2", "1:2:3.4.5.6" or nothing) to out[used…].
-bool ParseGroups(std::string_view text, bool last, Ipv6& out, size_t& used) {
-  while (!text.empty()) {
-    const size_t colon = std::min(text.find(':'), text.size());
-    const std::string_view group = text.substr(0, colon);
-    if (last && colon == text.size() && group.find('.') != std::string_view::npos) {
-      const std::optional<Ipv4> v4 = ParseIpv4(group);
-      if (!v4 || used + 2 > out.size()) return false;
-      out[used++] = static_cast<uint16_t>((*v4)[0] << 8 | (*v4)[1]);
-      out[used++] = static_cast<uint16_t>((*v4)[2] << 8 | (*v4)[3]);
-      return true;
-    }
-    if (used == out.size() || !ParseWhole(group, 16, 4, out[used++])) return false;
-    if (colon == text.size()) return true;
-    text.remove_prefix(colon + 1);
-    if (text.empty()) return false;  // a single ':' at the end
-  }
-  return true;
-}
-
-std::optional<Ipv6> ParseIpv6(std::string_view text) {
-  Ipv6 out{};
-  size_t used = 0;
-  const size_t gap = text.find("::");
-  if (gap == std::string_view::npos) {
-    if (!ParseGroups(text, true, out, used) || used != out.size()) return std::nullopt;
-    return out;
-  }
-  Ipv6 tail{};
-  size_t tail_used = 0;
-  if (!ParseGroups(text.substr(0, gap), false, out, used) ||
-      !ParseGroups(text.substr(gap + 2), true, tail, tail_used) || used + tail_used >= out.size()) {
-    return std::nullopt;
-  }
-  std::copy_n(tail.begin(), tail_used, out.end() - static_cast<ptrdiff_t>(tail_used));
-  return out;
 }
 
 constexpr std::string_view kUnspecified =
@@ -116,16 +52,11 @@ Result<std::string> ParseIpv6Host(std::string_view text, std::string_view inside
   if (zoned) DQC_TRY(CheckZone(text, inside.substr(percent + 1)));
   if (*v6 == Ipv6{}) return Bad(text, kUnspecified);
   if (((*v6)[0] >> 8) == 0xff) return Bad(text, kNoNode);
-  const bool mapped = (*v6)[5] == 0xffff && std::all_of(v6->begin(), v6->begin() + 5,
-                                                        [](uint16_t group) { return group == 0; });
-  if (!mapped) return std::string(inside);
+  if (!IsMappedIpv4(*v6)) return std::string(inside);
   if (zoned) return Bad(text, "an IPv4 address has no zone");
-  const Ipv4 v4{static_cast<uint8_t>((*v6)[6] >> 8), static_cast<uint8_t>((*v6)[6] & 255),
-                static_cast<uint8_t>((*v6)[7] >> 8), static_cast<uint8_t>((*v6)[7] & 255)};
+  const Ipv4 v4 = EmbeddedIpv4(*v6, 6);
   DQC_TRY(CheckIpv4(text, v4));
-  std::string host;
-  for (const uint8_t byte : v4) host += (host.empty() ? "" : ".") + std::to_string(byte);
-  return host;
+  return FormatIpv4(v4);
 }
 
 Status CheckLabel(std::string_view text, std::string_view label) {
@@ -172,7 +103,8 @@ Result<uint16_t> ParsePort(std::string_view text, std::string_view port) {
     return Bad(text, "port " + Quoted(port) + " is not a number");
   }
   uint16_t value = 0;
-  if (!ParseWhole(port, 10, 5, value) || value == 0) {
+  const auto [stop, error] = std::from_chars(port.data(), port.data() + port.size(), value);
+  if (port.size() > 5 || error != std::errc() || value == 0) {
     return Bad(text, "port " + std::string(Quoted(port)) + " is out of range (1 to 65535)");
   }
   return value;
