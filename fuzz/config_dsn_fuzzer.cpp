@@ -52,7 +52,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   const std::string_view text(reinterpret_cast<const char*>(data), size);
   Config config;
   if (const dqc::Status status = config.ParseDsn(text); status.ok()) {
-    Check(!config.addresses().empty());
+    Check(!config.addresses().empty() || !config.text(dqc::client::Key::kNodes).empty());
     RoundTrip(config);
   } else {
     CheckError(status);

@@ -4,7 +4,9 @@
 #include <algorithm>
 #include <limits>
 
+#include "client/address_map.hpp"
 #include "client/config_text.hpp"
+#include "client/redirect.hpp"
 
 namespace dqc::client {
 namespace {
@@ -17,6 +19,43 @@ constexpr KeyInfo kTable[] = {
 };
 
 constexpr size_t Index(Key key) { return static_cast<size_t>(key); }
+
+// Where the text of a key is kept; the last slot for keys of other types.
+constexpr size_t TextSlot(Key key) {
+  if (kTable[Index(key)].type != KeyType::kText) return kTextKeys;
+  size_t slot = 0;
+  for (const KeyInfo& info : kTable) {
+    if (info.id == key) break;
+    if (info.type == KeyType::kText) ++slot;
+  }
+  return slot;
+}
+
+Status CheckPath(std::string_view path) {
+  if (path.find('\0') == std::string_view::npos) return Status();
+  return ConfigError("the path " + Quoted(path) + " has a zero byte");
+}
+
+// Empty: not set; for the database a connection for administration only.
+Status CheckText(const KeyInfo& key, std::string_view value) {
+  if (value.empty()) return Status();
+  if (value.size() > static_cast<size_t>(key.max)) {
+    return ConfigError(std::to_string(value.size()) + " bytes are more than " +
+                       std::to_string(key.max));
+  }
+  switch (key.id) {
+    case Key::kDatabase:
+      return CheckDatabaseName(value);
+    case Key::kNodes:
+      return CheckPath(value);
+    case Key::kRedirectAllow:
+      return AllowList::Parse(value).status();
+    case Key::kAddressMap:
+      return AddressMap::Parse(value).status();
+    default:
+      return Status();
+  }
+}
 
 constexpr std::string_view kNameBytes =
     "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-";
@@ -52,7 +91,7 @@ Status CheckDatabaseName(std::string_view name) {
 Config::Config() {
   for (const KeyInfo& key : kTable) {
     if (key.type == KeyType::kText) {
-      database_ = key.default_text;
+      texts_[TextSlot(key.id)] = key.default_text;
     } else {
       integers_[Index(key.id)] = *ParseValue(key, key.default_text);
     }
@@ -63,11 +102,10 @@ Status Config::Set(std::string_view key, std::string_view value) {
   const KeyInfo* const info = FindKey(key);
   if (info == nullptr) return UnknownKey(key);
   if (info->type == KeyType::kText) {
-    // Empty: a connection for administration only.
-    if (const Status status = value.empty() ? Status() : CheckDatabaseName(value); !status.ok()) {
+    if (const Status status = CheckText(*info, value); !status.ok()) {
       return ConfigError("option \"" + std::string(key) + "\": " + std::string(status.message()));
     }
-    database_ = value;
+    texts_[TextSlot(info->id)] = value;
     return Status();
   }
   const Result<int64_t> parsed = ParseValue(*info, value);
@@ -87,10 +125,12 @@ Status Config::SetInteger(std::string_view key, int64_t value) {
   return Status();
 }
 
+const std::string& Config::text(Key key) const { return texts_[TextSlot(key)]; }
+
 Result<std::string> Config::Get(std::string_view key) const {
   const KeyInfo* const info = FindKey(key);
   if (info == nullptr) return UnknownKey(key);
-  if (info->type == KeyType::kText) return database_;
+  if (info->type == KeyType::kText) return text(info->id);
   return FormatValue(*info, integers_[Index(info->id)]);
 }
 

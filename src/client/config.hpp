@@ -81,10 +81,48 @@ enum class KeyType : uint8_t { kText, kBool, kInteger, kBytes, kDuration, kEnum 
   X(MaxParams, "max_params", kInteger, "32766", 1, 250000, "", "0.1",                              \
     "parameters of one statement")                                                                 \
   X(MaxErrorText, "max_error_text", kBytes, "64KiB", 64, 1ll << 26, "", "0.1",                     \
-    "server text kept in an error")
+    "server text kept in an error")                                                                \
+  X(Nodes, "nodes", kText, "", 0, 4096, "", "0.1",                                                 \
+    "path of a node file (cluster.yaml), read at the start and in every round of a search")        \
+  X(NodesWrite, "nodes_write", kBool, "false", 0, 1, "", "0.1",                                    \
+    "write the members of the cluster back to the file named by nodes")                            \
+  X(Redirect, "redirect", kEnum, "safe", 0, 2, "safe|seeds|any", "0.1",                            \
+    "addresses named by servers that are dialled; safe: no link-local, loopback or reserved ones") \
+  X(RedirectAllow, "redirect_allow", kText, "", 0, 65536, "", "0.1",                               \
+    "more addresses to follow, separated by commas: host, host:port, 10.0.0.0/8, fd00::/8")        \
+  X(AddressMap, "address_map", kText, "", 0, 65536, "", "0.1",                                     \
+    "where nodes are reached: advertised=reachable,…; each host or host:port")                     \
+  X(HedgeDelay, "hedge_delay", kDuration, "200ms", 1000, 60000000, "", "0.1",                      \
+    "an attempt at the leader that takes longer is given company")                                 \
+  X(ParallelAttempts, "parallel_attempts", kInteger, "10", 1, 1000, "", "0.1",                     \
+    "attempts at a time of one search for the leader")                                             \
+  X(PollInterval, "poll_interval", kDuration, "50ms", 1000, 60000000, "", "0.1",                   \
+    "how often a node without a leader is asked again, over the same connection")                  \
+  X(BackoffMin, "backoff_min", kDuration, "100ms", 1000, 3600000000, "", "0.1",                    \
+    "wait before a node that failed is dialled again; doubles, jittered")                          \
+  X(BackoffMax, "backoff_max", kDuration, "1s", 1000, 3600000000, "", "0.1",                       \
+    "longest of these waits")                                                                      \
+  X(WatchInterval, "watch_interval", kDuration, "0", 0, 86400000000, "", "0.1",                    \
+    "how often the watcher asks for the members and the leader; 0: no watching")                   \
+  X(PoolMin, "pool_min", kInteger, "1", 0, 10000, "", "0.1", "connections that a pool keeps open") \
+  X(PoolMax, "pool_max", kInteger, "10", 1, 10000, "", "0.1",                                      \
+    "connections that a pool opens at most")                                                       \
+  X(PoolIdle, "pool_idle", kDuration, "5m", 0, 86400000000, "", "0.1",                             \
+    "unused connections above pool_min are closed after this time; 0: never")                      \
+  X(PoolLifetime, "pool_lifetime", kDuration, "0", 0, 86400000000, "", "0.1",                      \
+    "a connection older than this is replaced when it is free; 0: never")                          \
+  X(PoolCheck, "pool_check", kDuration, "30s", 0, 86400000000, "", "0.1",                          \
+    "a connection unused for longer is checked before it is used again")                           \
+  X(PoolQueue, "pool_queue", kInteger, "65536", 1, 1 << 24, "", "0.1",                             \
+    "operations that may wait for a connection of the pool")
 
 #define DQC_X(Id, key, type, def, min, max, values, since, doc) k##Id,
 enum class Key : uint8_t { DQC_CONFIG_KEYS(DQC_X) kCount };
+#undef DQC_X
+
+// Text values are kept apart from the numbers, in the order of their keys.
+#define DQC_X(Id, key, type, def, min, max, values, since, doc) +(KeyType::type == KeyType::kText)
+inline constexpr size_t kTextKeys = 0 DQC_CONFIG_KEYS(DQC_X);
 #undef DQC_X
 
 struct KeyInfo {
@@ -115,10 +153,9 @@ class Config {
   Result<std::string> Get(std::string_view key) const;
 
   // "dqlite://host[:port][,host[:port]…][/database][?key=value[&key=value…]]"; '%'-escapes; IPv6 in
-  // brackets;
-  // the default port is 9001. kConfig names the offending part and its offset. On error *this is
-  // unchanged. What the
-  // DSN does not name keeps its value; the addresses are replaced. No key may come twice.
+  // brackets; the default port is 9001. kConfig names the offending part and its offset. On error
+  // *this is unchanged. What the DSN does not name keeps its value; the addresses are replaced, by
+  // none where the option "nodes" names a file of them. No key may come twice.
   Status ParseDsn(std::string_view dsn);
   // Adds DQC_<KEY> for every key and DQC_DSN first, read through `lookup` (null or empty: unset).
   // On error *this is unchanged.
@@ -133,12 +170,13 @@ class Config {
   int64_t integer(Key key) const { return integers_[static_cast<size_t>(key)]; }
   int64_t duration_us(Key key) const { return integer(key); }
   bool flag(Key key) const { return integer(key) != 0; }
-  const std::string& database() const { return database_; }
+  const std::string& text(Key key) const;  // "" for a key that is not text
+  const std::string& database() const { return text(Key::kDatabase); }
   Limits limits() const;
 
  private:
   std::array<int64_t, static_cast<size_t>(Key::kCount)> integers_{};
-  std::string database_;  // the only text key so far
+  std::array<std::string, kTextKeys + 1> texts_;  // the last stays empty: for keys of other types
   std::vector<std::string> addresses_;
 };
 

@@ -32,6 +32,7 @@ what would be accepted; so is a name that is not known.
 - `database` is 1 to 200 bytes of letters, digits, `.`, `_` and `-`; other names harm servers.
 - `%` and two hexadecimal digits stand for any byte in the database, keys and values.
 - No key may come twice. Errors name the byte of the DSN.
+- Hosts may be left out where `nodes` names a file of them: `dqlite:///app?nodes=cluster.yaml`.
 
 ## Environment
 
@@ -88,9 +89,10 @@ std::string Cell(std::string_view text) {
 std::string ConfigReference() {
   std::string out = kHead;
   for (const KeyInfo& key : ConfigTable()) {
-    out += "| `" + std::string(key.name) + "` | " + TypeName(key.type) + " | `" +
-           Cell(key.default_text) + "` | " + Cell(RangeText(key)) + " | " + key.since + " | " +
-           Cell(key.doc) + " |\n";
+    const std::string shown = Cell(key.default_text);
+    out += "| `" + std::string(key.name) + "` | " + TypeName(key.type) + " | " +
+           (shown.empty() ? "" : "`" + shown + "`") + " | " + Cell(RangeText(key)) + " | " +
+           key.since + " | " + Cell(key.doc) + " |\n";
   }
   return out;
 }

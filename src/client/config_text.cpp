@@ -120,11 +120,10 @@ Status ConfigError(std::string_view message) {
   return Status::Make(Code::kConfig, message).With(Phase::kConfig);
 }
 
-std::string Quoted(std::string_view text) {
-  constexpr size_t kShown = 64;
+std::string Quoted(std::string_view text, size_t shown) {
   constexpr char kHex[] = "0123456789abcdef";
   std::string out = "\"";
-  for (const char c : text.substr(0, kShown)) {
+  for (const char c : text.substr(0, shown)) {
     const auto byte = static_cast<unsigned char>(c);
     if (byte < 0x20 || byte > 0x7e) {
       out += "\\x";
@@ -135,7 +134,29 @@ std::string Quoted(std::string_view text) {
       out += c;
     }
   }
-  return out + (text.size() > kShown ? "...\"" : "\"");
+  return out + (text.size() > shown ? "...\"" : "\"");
+}
+
+std::string_view TrimBlanks(std::string_view text) {
+  constexpr std::string_view kBlanks = " \t\r\n";
+  const size_t first = text.find_first_not_of(kBlanks);
+  if (first == std::string_view::npos) return {};
+  return text.substr(first, text.find_last_not_of(kBlanks) - first + 1);
+}
+
+Status ForEachItem(std::string_view text, const std::function<Status(std::string_view)>& visit) {
+  if (TrimBlanks(text).empty()) return Status();
+  size_t number = 1;
+  for (size_t at = 0; at <= text.size(); ++number) {
+    const size_t comma = std::min(text.find(',', at), text.size());
+    const std::string_view item = TrimBlanks(text.substr(at, comma - at));
+    if (const Status status = visit(item); !status.ok()) {
+      return ConfigError("item " + std::to_string(number) + ", " + Quoted(item) + ": " +
+                         std::string(status.message()));
+    }
+    at = comma + 1;
+  }
+  return Status();
 }
 
 Result<int64_t> ParseValue(const KeyInfo& key, std::string_view text) {

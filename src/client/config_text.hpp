@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <string>
 #include <string_view>
 
@@ -23,8 +24,14 @@ std::string RangeText(const KeyInfo& key);  // "1ms to 24h", "raw, sqlite or go"
 Status UnknownKey(std::string_view name);  // with the nearest name, if one is near
 
 // `text` in double quotes, fit for one line of an error message: plain ASCII, the rest escaped, cut
-// after 64 bytes.
-std::string Quoted(std::string_view text);
+// after `shown` bytes.
+std::string Quoted(std::string_view text, size_t shown = 64);
+
+std::string_view TrimBlanks(std::string_view text);
+
+// Each item of a comma-separated list, without the blanks around it; none if `text` is blank. The
+// first failure ends it and is returned with the item's number and text before it.
+Status ForEachItem(std::string_view text, const std::function<Status(std::string_view)>& visit);
 
 Status ConfigError(std::string_view message);  // Code::kConfig, Phase::kConfig
 

@@ -18,13 +18,6 @@ int HexValue(char c) {
   return lower >= 'a' && lower <= 'f' ? lower - 'a' + 10 : -1;
 }
 
-std::string_view Trim(std::string_view text) {
-  constexpr std::string_view kBlanks = " \t\r\n";
-  const size_t first = text.find_first_not_of(kBlanks);
-  if (first == std::string_view::npos) return {};
-  return text.substr(first, text.find_last_not_of(kBlanks) - first + 1);
-}
-
 // Adds one address in its full form; repeated ones are dropped.
 Status AddAddress(std::string_view text, std::vector<std::string>& out) {
   const Result<Address> address = ParseAddress(text, kDefaultPort);
@@ -41,6 +34,7 @@ class DsnParser {
  public:
   DsnParser(std::string_view dsn, Config& config) : dsn_(dsn), config_(config) {}
 
+  // Without hosts only where the option "nodes" names them, here or before.
   Status Parse(std::vector<std::string>& addresses) {
     if (dsn_.size() < kScheme.size() || !HasScheme()) {
       return At(0, "a DSN begins with \"dqlite://\", as in dqlite://10.0.0.7:9001/app");
@@ -48,9 +42,13 @@ class DsnParser {
     const size_t hosts = kScheme.size();
     const size_t query = std::min(dsn_.find('?', hosts), dsn_.size());
     const size_t path = std::min(dsn_.find('/', hosts), query);
-    DQC_TRY(ParseHosts(hosts, path, addresses));
+    if (path > hosts) DQC_TRY(ParseHosts(hosts, path, addresses));
     if (path + 1 < query) DQC_TRY(ParseDatabase(path + 1, query));
-    return query < dsn_.size() ? ParseQuery(query + 1) : Status();
+    if (query < dsn_.size()) DQC_TRY(ParseQuery(query + 1));
+    if (path > hosts || !config_.text(Key::kNodes).empty()) return Status();
+    return At(hosts,
+              "no address (write dqlite://host:9001/database, or name a node file: "
+              "dqlite:///database?nodes=/path/cluster.yaml)");
   }
 
  private:
@@ -82,7 +80,6 @@ class DsnParser {
   }
 
   Status ParseHosts(size_t begin, size_t end, std::vector<std::string>& addresses) const {
-    if (begin == end) return At(begin, "no address (write dqlite://host:9001/database)");
     for (size_t at = begin; at <= end;) {
       const size_t comma = std::min(dsn_.find(',', at), end);
       std::string host(dsn_.substr(at, comma - at));
@@ -152,7 +149,7 @@ Status Config::SetAddresses(std::string_view comma_separated) {
   size_t number = 1;
   for (size_t at = 0; at <= comma_separated.size(); ++number) {
     const size_t comma = std::min(comma_separated.find(',', at), comma_separated.size());
-    const Status status = AddAddress(Trim(comma_separated.substr(at, comma - at)), next);
+    const Status status = AddAddress(TrimBlanks(comma_separated.substr(at, comma - at)), next);
     if (!status.ok()) {
       return ConfigError("address list, item " + std::to_string(number) + ": " +
                          std::string(status.message()));

@@ -9,6 +9,7 @@
 #include <string>
 
 #include "client/config.hpp"
+#include "client/redirect.hpp"
 
 namespace dqc::client {
 namespace {
@@ -208,6 +209,81 @@ TEST(ClientConfig, Limits) {
   EXPECT_EQ(FindKey("database")->max, static_cast<int64_t>(kDatabaseNameMax));
   ASSERT_EQ(Error(config.Set("max_rows", "7")), "ok");
   EXPECT_EQ(config.limits().rows, 7U);
+}
+
+TEST(ClientConfig, TextKeys) {
+  Config config;
+  for (const KeyInfo& key : ConfigTable()) {
+    if (key.type != KeyType::kText) continue;
+    EXPECT_EQ(config.text(key.id), key.default_text) << key.name;
+  }
+  EXPECT_EQ(config.text(Key::kTimeout), "");  // not a text
+  ASSERT_EQ(Error(config.Set("nodes", "/var/lib/app/cluster.yaml")), "ok");
+  ASSERT_EQ(Error(config.Set("redirect_allow", "10.0.0.0/8, fd00::/8, node1")), "ok");
+  ASSERT_EQ(Error(config.Set("address_map", "10.0.0.7:9001=localhost:19001")), "ok");
+  ASSERT_EQ(Error(config.Set("database", "app")), "ok");
+  EXPECT_EQ(config.text(Key::kNodes), "/var/lib/app/cluster.yaml");
+  EXPECT_EQ(config.text(Key::kRedirectAllow), "10.0.0.0/8, fd00::/8, node1");
+  EXPECT_EQ(config.text(Key::kAddressMap), "10.0.0.7:9001=localhost:19001");
+  EXPECT_EQ(config.text(Key::kDatabase), "app");
+  EXPECT_EQ(config.database(), "app");
+  EXPECT_EQ(*config.Get("nodes"), "/var/lib/app/cluster.yaml");
+  const Config copy = config;
+  ASSERT_EQ(Error(config.Set("nodes", "")), "ok");
+  EXPECT_EQ(copy.text(Key::kNodes), "/var/lib/app/cluster.yaml");
+}
+
+TEST(ClientConfig, TextIsChecked) {
+  Config c;
+  EXPECT_EQ(Error(c.Set("nodes", std::string(4097, 'x'))),
+            "option \"nodes\": 4097 bytes are more than 4096");
+  EXPECT_EQ(Error(c.Set("nodes", std::string_view("a\0b", 3))),
+            "option \"nodes\": the path \"a\\x00b\" has a zero byte");
+  EXPECT_EQ(Error(c.Set("redirect_allow", "node1,10.0.0.1/8")),
+            "option \"redirect_allow\": item 2, \"10.0.0.1/8\": the address has bits set behind "
+            "the first 8");
+  EXPECT_EQ(Error(c.Set("address_map", "a=b,c")).substr(0, 49),
+            "option \"address_map\": item 2, \"c\": '=' is missing");
+  EXPECT_EQ(Error(c.SetInteger("nodes", 1)), "option \"nodes\" takes text, not a number");
+  EXPECT_EQ(Error(c.Set("redirect", "all")),
+            "option \"redirect\": \"all\" is not known (use safe, seeds or any)");
+  for (const KeyInfo& key : ConfigTable()) {
+    if (key.type != KeyType::kText) continue;
+    EXPECT_EQ(c.text(key.id), key.default_text) << key.name;
+  }
+}
+
+TEST(ClientConfig, ClusterDefaults) {
+  const Config c;
+  EXPECT_FALSE(c.flag(Key::kNodesWrite));
+  EXPECT_EQ(c.integer(Key::kRedirect), static_cast<int64_t>(RedirectPolicy::kSafe));
+  EXPECT_EQ(c.duration_us(Key::kHedgeDelay), 200'000);
+  EXPECT_EQ(c.integer(Key::kParallelAttempts), 10);
+  EXPECT_EQ(c.duration_us(Key::kPollInterval), 50'000);
+  EXPECT_EQ(c.duration_us(Key::kBackoffMin), 100'000);
+  EXPECT_EQ(c.duration_us(Key::kBackoffMax), 1'000'000);
+  EXPECT_EQ(c.duration_us(Key::kWatchInterval), 0);
+  EXPECT_EQ(c.integer(Key::kPoolMin), 1);
+  EXPECT_EQ(c.integer(Key::kPoolMax), 10);
+  EXPECT_EQ(c.duration_us(Key::kPoolIdle), 300'000'000);
+  EXPECT_EQ(c.duration_us(Key::kPoolLifetime), 0);
+  EXPECT_EQ(c.duration_us(Key::kPoolCheck), 30'000'000);
+  EXPECT_EQ(c.integer(Key::kPoolQueue), 65536);
+  // The names of the option stand in the order of the enum.
+  Config named;
+  ASSERT_EQ(Error(named.Set("redirect", "seeds")), "ok");
+  EXPECT_EQ(named.integer(Key::kRedirect), static_cast<int64_t>(RedirectPolicy::kSeeds));
+  ASSERT_EQ(Error(named.Set("redirect", "any")), "ok");
+  EXPECT_EQ(named.integer(Key::kRedirect), static_cast<int64_t>(RedirectPolicy::kAny));
+}
+
+TEST(ClientConfig, NodesFromTheEnvironment) {
+  Environment() = {{"DQC_NODES", "cluster.yaml"}, {"DQC_ADDRESS_MAP", "a=b"}};
+  Config config;
+  EXPECT_EQ(Error(config.LoadEnvironment(Lookup)), "ok");
+  EXPECT_EQ(config.text(Key::kNodes), "cluster.yaml");
+  EXPECT_EQ(config.text(Key::kAddressMap), "a=b");
+  EXPECT_TRUE(config.addresses().empty());
 }
 
 #ifdef DQC_SOURCE_DIR

@@ -173,6 +173,28 @@ TEST(ClientDsn, Parts) {
   EXPECT_EQ(config.addresses(), Strings{"i:9001"});
 }
 
+TEST(ClientDsn, NodesInsteadOfHosts) {
+  for (const char* dsn :
+       {"dqlite:///app?nodes=/etc/cluster.yaml", "dqlite://?nodes=/etc/cluster.yaml&database=app",
+        "dqlite:///app?timeout=1s&nodes=%2Fetc%2Fcluster.yaml"}) {
+    Config config;
+    EXPECT_EQ(Error(config.ParseDsn(dsn)), "ok") << dsn;
+    EXPECT_TRUE(config.addresses().empty());
+    EXPECT_EQ(config.text(Key::kNodes), "/etc/cluster.yaml");
+    EXPECT_EQ(config.database(), "app");
+  }
+  Config config;
+  ASSERT_EQ(Error(config.Set("nodes", "cluster.yaml")), "ok");
+  ASSERT_EQ(Error(config.SetAddresses("old")), "ok");
+  EXPECT_EQ(Error(config.ParseDsn("dqlite:///app")), "ok");  // named before
+  EXPECT_TRUE(config.addresses().empty());
+  EXPECT_EQ(Error(config.ParseDsn("dqlite://h/app?nodes=")), "ok");
+  EXPECT_EQ(config.text(Key::kNodes), "");
+  EXPECT_EQ(Error(config.ParseDsn("dqlite:///app?nodes=")).substr(0, 24),
+            "DSN, byte 9: no address ");
+  EXPECT_EQ(config.addresses(), Strings{"h:9001"});
+}
+
 TEST(ClientDsn, ErrorsNameTheByteAndChangeNothing) {
   struct Case {
     const char* dsn;
