@@ -152,14 +152,32 @@ class NodeFileParser {
       return At(parser.problem_mark, std::string("this is not YAML: ") + problem);
     }
     // The reader runs ahead of what was parsed and knows only the byte.
-    const std::string_view before = text_.substr(0, std::min(parser.problem_offset, text_.size()));
+    return AtByte(parser.problem_offset, std::string("this is not text in UTF-8: ") + problem);
+  }
+
+  Status AtByte(size_t offset, std::string_view what) const {
+    const std::string_view before = text_.substr(0, std::min(offset, text_.size()));
     yaml_mark_t mark{};
     mark.line = static_cast<size_t>(std::count(before.begin(), before.end(), '\n'));
     mark.column = before.size() - (before.rfind('\n') + 1);
-    return At(mark, std::string("this is not text in UTF-8: ") + problem);
+    return At(mark, what);
+  }
+
+  // libyaml compares each of these with all before it: a file of nothing else takes it half a
+  // minute. A byte of 0x80 or more may be the end of one of its other line breaks.
+  Status RefuseTagDirectives() const {
+    for (size_t at = text_.find("%TAG"); at != std::string_view::npos;
+         at = text_.find("%TAG", at + 1)) {
+      const char before = at == 0 ? '\n' : text_[at - 1];
+      if (before == '\n' || before == '\r' || static_cast<unsigned char>(before) >= 0x80) {
+        return AtByte(at, "%TAG directives are not accepted");
+      }
+    }
+    return Status();
   }
 
   Status ParseStream() {
+    DQC_TRY(RefuseTagDirectives());
     DQC_TRY(yaml_.Open(text_));
     DQC_TRY(Next());  // the stream's start
     DQC_TRY(Next());

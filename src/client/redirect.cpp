@@ -53,7 +53,7 @@ bool StartsWith(const Ipv6& v6, std::initializer_list<uint16_t> groups) {
 }
 
 Status CheckInner(const Ipv4& v4, bool loopback, const char* wrapper) {
-  const Status status = CheckIpv4(v4, loopback);
+  Status status = CheckIpv4(v4, loopback);
   if (status.ok()) return status;
   return ConfigError(FormatIpv4(v4) + " in " + wrapper + ": " + std::string(status.message()));
 }

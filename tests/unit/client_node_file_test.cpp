@@ -184,6 +184,14 @@ TEST(ClientNodeFile, NoTricks) {
   EXPECT_EQ(Error("- Address: !!str h:1\n"),
             "line 1, column 12: tags ('!') and anchors ('&') are not accepted");
   EXPECT_NE(Error("- <<: *a\n"), "ok");
+  std::string directives;  // quadratic in libyaml
+  for (int i = 0; i < 60'000; ++i) directives += "%TAG !" + std::to_string(i) + "! a\n";
+  EXPECT_EQ(Error(directives), "line 1, column 1: %TAG directives are not accepted");
+  EXPECT_EQ(Error("%YAML 1.1\n%TAG !a! b\n---\n[]\n"),
+            "line 2, column 1: %TAG directives are not accepted");
+  EXPECT_NE(Error("# a\r%TAG !a! b\r---\r[]\r").find("%TAG"), std::string::npos);
+  EXPECT_NE(Error("# a\xe2\x80\xa8%TAG !a! b\n---\n").find("%TAG"), std::string::npos);
+  EXPECT_EQ(Error("- Address: '[fe80::1%TAG0]:1'\n"), "ok");  // an interface
   EXPECT_NE(Error("!!python/object:os.system []\n"), "ok");
   EXPECT_NE(Error(std::string(500'000, '[')), "ok");
   EXPECT_NE(Error(std::string(500'000, '{')), "ok");
