@@ -16,6 +16,7 @@ struct Limits {
   uint64_t result_bytes = UINT64_MAX;  // bytes of one result
   uint32_t servers = 10000;            // entries of one SERVERS reply
   uint32_t files = 100;                // entries of one FILES reply
+  uint32_t file_name_bytes = 1024;     // a database name is shorter than 512
   uint32_t address_bytes = 256;
   uint32_t error_text_bytes = 64u << 10;  // server text kept of a FAILURE
   uint32_t params = 32766;                // values of one statement

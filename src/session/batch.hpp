@@ -6,6 +6,8 @@
 #include <algorithm>
 #include <cstdint>
 #include <cstdlib>
+#include <initializer_list>
+#include <string>
 #include <string_view>
 #include <vector>
 
@@ -30,6 +32,13 @@ class ResultHeader : public RefCounted<ResultHeader> {
   std::vector<uint8_t> raw;             // from the column count to the last name
   std::vector<std::string_view> names;  // NUL-terminated, into `raw` or static
 
+  // Of a result of ours, with static names.
+  static IntrusivePtr<ResultHeader> Of(std::initializer_list<const char*> names) {
+    auto header = IntrusivePtr<ResultHeader>::Adopt(new ResultHeader());
+    header->names.assign(names.begin(), names.end());
+    return header;
+  }
+
  private:
   friend class RefCounted<ResultHeader>;
   ~ResultHeader() = default;
@@ -44,6 +53,7 @@ class Batch final : public Pooled<Batch>, public Deliverable {
   Operation* op = nullptr;  // which outlives it there; null once delivered
   IntrusivePtr<ResultHeader> header;
   IntrusivePtr<Chunk> chunk;
+  std::string text;                // which a cell points at, besides `chunk`
   std::vector<wire::Value> cells;  // row-major
   uint64_t rows = 0;
   uint64_t wire_bytes = 0;  // of the frames it came in: what it counts against the high-water mark
@@ -53,6 +63,7 @@ class Batch final : public Pooled<Batch>, public Deliverable {
     op = nullptr;
     header = nullptr;
     chunk = nullptr;
+    text.clear();
     if (cells.capacity() > kCellsKept) cells = {};
     cells.clear();
     rows = wire_bytes = 0;

@@ -46,6 +46,10 @@ struct Request {
   bool effect = false;    // may change the database or the cluster once it is sent
   bool embedded = false;  // lives in its Operation
 
+  // The reply may be large, and goes out in parts that the application has to take.
+  bool streamed() const {
+    return reply == wire::ResponseType::kRows || reply == wire::ResponseType::kFiles;
+  }
   bool sent_whole() const { return sent == frame.size() && !frame.empty(); }
 };
 

@@ -245,7 +245,7 @@ void Session::Close(IntrusivePtr<Operation> op, bool give_up, Time now) {
   // it drains.
   for (Request *r = outstanding_.front(), *next = nullptr; r != nullptr; r = next) {
     next = r->next;
-    const bool end_now = give_up || r->reply == wire::ResponseType::kRows;
+    const bool end_now = give_up || r->streamed();
     if (r->op != nullptr && !r->op->completed && end_now) Abandon(r->op, closed, now);
   }
   if (exclusive_ != nullptr && !exclusive_->completed) Abandon(exclusive_, closed, now);

@@ -5,6 +5,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -14,6 +15,7 @@
 #include "session/failure.hpp"
 #include "session/operation.hpp"
 #include "session/safety.hpp"
+#include "wire/files.hpp"
 #include "wire/message.hpp"
 
 namespace dqc::session {
@@ -151,6 +153,14 @@ class Session {
   void ScriptPrepareFailed(Operation* op, Status status);
   void FinishScript(Operation* op, Status status);
 
+  // session_files.cpp: the answer to DUMP
+  bool IsDump(const wire::Header& header) const;
+  void BeginFiles(const wire::Header& header, Time now);
+  bool TakeFiles(Time now);
+  void SkipFiles();
+  void DeliverPiece(Operation* op);
+  void EndFiles(Request* head, Time now);
+
   // session_admin.cpp: replies that become rows
   Status AdminRows(Operation* op, const wire::Header& header, const uint8_t* body);
 
@@ -181,6 +191,7 @@ class Session {
   IntrusivePtr<Chunk> chunk_;
   size_t parsed_ = 0;
   size_t filled_ = 0;
+  std::optional<wire::FilesReader> files_;  // while it stands in the body of a FILES
   IntrusivePtr<Batch> building_;
   std::vector<std::string_view> names_;  // scratch
   bool processing_ = false;

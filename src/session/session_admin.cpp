@@ -11,12 +11,6 @@ using wire::Value;
 
 namespace {
 
-IntrusivePtr<ResultHeader> Columns(std::initializer_list<const char*> names) {
-  auto header = IntrusivePtr<ResultHeader>::Adopt(new ResultHeader());
-  header->names.assign(names.begin(), names.end());
-  return header;
-}
-
 Value Unsigned(uint64_t v) { return Value::Integer(static_cast<int64_t>(v)); }
 
 }  // namespace
@@ -26,7 +20,7 @@ Status Session::AdminRows(Operation* op, const wire::Header& header, const uint8
   context.limits = &options_.limits;
   context.servers_with_roles = op->servers_with_roles;
   const auto start = [&](std::initializer_list<const char*> names) -> Batch& {
-    op->header = Columns(names);
+    op->header = ResultHeader::Of(names);
     StartBatch(op);
     building_->wire_bytes += header.body_bytes;
     return *building_;
@@ -58,16 +52,6 @@ Status Session::AdminRows(Operation* op, const wire::Header& header, const uint8
       batch.cells.insert(batch.cells.end(),
                          {Unsigned(reply->failure_domain), Unsigned(reply->weight)});
       batch.rows = 1;
-      break;
-    }
-    case ResponseType::kFiles: {
-      const auto reply = wire::DecodeBody<wire::response::Files>(header, body, context);
-      DQC_TRY(reply.status());
-      Batch& batch = start({"name", "content"});
-      for (const wire::response::File& file : reply->files) {
-        batch.cells.insert(batch.cells.end(), {Value::Text(file.name), Value::Blob(file.content)});
-      }
-      batch.rows = reply->files.size();
       break;
     }
     default:

@@ -33,9 +33,10 @@ Status Session::ProtocolError(const std::string& what) const {
 
 Session::Space Session::ReceiveSpace() {
   size_t need = wire::kHeaderBytes;
-  if (filled_ - parsed_ >= wire::kHeaderBytes) {
+  if (!files_ && filled_ - parsed_ >= wire::kHeaderBytes) {
     const wire::Header header = wire::ParseHeader(chunk_->bytes.data() + parsed_);
-    need += static_cast<size_t>(std::min(header.body_bytes, options_.limits.message_bytes));
+    if (!IsDump(header))
+      need += static_cast<size_t>(std::min(header.body_bytes, options_.limits.message_bytes));
   }
   const size_t have = filled_ - parsed_;
   if (chunk_ && chunk_->unique()) {
@@ -72,7 +73,7 @@ void Session::Received(size_t size, Time now) {
 // True while the result at the head may not grow because nobody takes its rows.
 bool Session::Blocked() const {
   const Request* head = outstanding_.front();
-  if (head == nullptr || head->op == nullptr || head->reply != ResponseType::kRows) return false;
+  if (head == nullptr || head->op == nullptr || !head->streamed()) return false;
   Operation* op = head->op;
   const auto full = [&] {
     if (op->paused) return true;
@@ -112,10 +113,18 @@ void Session::Process(Time now) {
 
 void Session::HandleFrames(Time now) {
   while (state_ != State::kClosed && state_ != State::kConnecting && state_ != State::kNew) {
+    if (files_) {
+      if (!TakeFiles(now)) break;
+      continue;
+    }
     const size_t have = filled_ - parsed_;
     if (have < wire::kHeaderBytes || Blocked()) break;
     const uint8_t* frame = chunk_->bytes.data() + parsed_;
     const wire::Header header = wire::ParseHeader(frame);
+    if (IsDump(header)) {
+      BeginFiles(header, now);
+      continue;
+    }
     if (header.body_bytes > options_.limits.message_bytes) {
       return Fail(Status::Make(Code::kLimit, "node " + options_.node + " sent a message of " +
                                                  std::to_string(header.body_bytes) +

@@ -182,7 +182,7 @@ void Fields(V& v, M& m) {
 template <typename V, Is<response::Files> M>
 void Fields(V& v, M& m) {
   v.List("file count", m.files, v.limits().files, kFileEntryBytesMin, [&](auto& file) {
-    v.Text("file name", file.name);
+    v.FileName(file.name);
     v.Content(file.content);
   });
 }

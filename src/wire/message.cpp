@@ -66,6 +66,7 @@ class Encoder {
     w_.Text(text);
   }
   void Address(std::string_view address) { Text("address", address); }
+  void FileName(std::string_view name) { Text("file name", name); }
   void ErrorText(std::string_view text) { Text("message", text); }
 
   // What only a decoder has to find out.
@@ -160,6 +161,7 @@ class Decoder {
   void Reserved32() { r_.U32("reserved"); }
   void Text(const char* field, std::string_view& text) { text = r_.Text(field); }
   void Address(std::string_view& address) { address = r_.Text("address", limits().address_bytes); }
+  void FileName(std::string_view& name) { name = r_.Text("file name", limits().file_name_bytes); }
   void ErrorText(std::string_view& text) {
     text = CutText(r_.Text("message"), limits().error_text_bytes);
   }

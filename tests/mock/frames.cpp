@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "mock/frames.hpp"
 
+#include <algorithm>
 #include <memory>
 #include <stdexcept>
 #include <utility>
@@ -34,7 +35,67 @@ void PutRow(Writer& w, const Row& row, size_t column_count) {
 
 constexpr auto kRows = static_cast<uint8_t>(wire::ResponseType::kRows);
 
+// One FILES frame, piece by piece.
+class FilesMaker {
+ public:
+  explicit FilesMaker(const std::vector<MadeFile>& files) : files_(files) {}
+
+  bool operator()(Bytes& out) {
+    if (file_ == 0 && at_ == 0 && !begun_) Begin(out);
+    if (file_ == files_.size()) return false;
+    const MadeFile& file = files_[file_];
+    if (at_ == 0) {
+      PutText(out, file.name);
+      PutWord(out, file.bytes);
+    }
+    const uint64_t end = std::min(file.bytes, at_ + kStep);
+    for (; at_ < end; ++at_) out.push_back(static_cast<uint8_t>(FileByte(at_)));
+    if (at_ == file.bytes) {
+      ++file_;
+      at_ = 0;
+    }
+    return file_ < files_.size();
+  }
+
+ private:
+  static constexpr uint64_t kStep = 64 << 10;
+
+  static void PutWord(Bytes& out, uint64_t v) {
+    uint8_t word[wire::kWord];
+    wire::StoreLittle(word, v);
+    out.insert(out.end(), word, word + wire::kWord);
+  }
+  static size_t TextBytes(std::string_view text) {
+    return (text.size() / wire::kWord + 1) * wire::kWord;
+  }
+  static void PutText(Bytes& out, std::string_view text) {
+    const size_t end = out.size() + TextBytes(text);
+    out.insert(out.end(), text.begin(), text.end());
+    out.resize(end);
+  }
+  void Begin(Bytes& out) {
+    begun_ = true;
+    uint64_t body = wire::kWord;
+    for (const MadeFile& file : files_) body += TextBytes(file.name) + wire::kWord + file.bytes;
+    if (body % wire::kWord != 0 || body / wire::kWord > UINT32_MAX)
+      throw std::invalid_argument("mock: files that fit in no frame");
+    const Bytes header = HeaderBytes(static_cast<uint32_t>(body / wire::kWord),
+                                     static_cast<uint8_t>(wire::ResponseType::kFiles));
+    out.insert(out.end(), header.begin(), header.end());
+    PutWord(out, files_.size());
+  }
+
+  std::vector<MadeFile> files_;
+  bool begun_ = false;
+  size_t file_ = 0;
+  uint64_t at_ = 0;
+};
+
 }  // namespace
+
+char FileByte(uint64_t offset) { return static_cast<char>(offset * 31 + (offset >> 12)); }
+
+Stream FilesStream(const std::vector<MadeFile>& files) { return FilesMaker(files); }
 
 Cell::Cell(const wire::Value& value) : tag(value.tag) {
   switch (tag) {

@@ -58,6 +58,14 @@ struct Table {
   uint64_t row_count() const { return rows.size() + made; }
 };
 
+// The answer to DUMP, of any size: contents are made as they are sent, 64 KiB at a time.
+struct MadeFile {
+  std::string name;
+  uint64_t bytes;  // whole words
+};
+Stream FilesStream(const std::vector<MadeFile>& files);
+char FileByte(uint64_t offset);  // what is there in each of them
+
 inline constexpr size_t kPageBytes = 4096;
 
 // ROWS frames cut as a real server does (section 4): a page, then PART. Column names that fill a

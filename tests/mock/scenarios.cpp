@@ -52,6 +52,11 @@ constexpr Scenario kScenarios[] = {
     {"normal", 0, [](Node&, uint64_t) {}},
     {"big_result", 10000,
      [](Node& node, uint64_t n) { node.On(AnyQuery(), Do().Rows(Numbers(n))); }},
+    {"big_dump", 100,
+     [](Node& node, uint64_t n) {
+       node.On(Match(RequestType::kDump),
+               Do().Frames(FilesStream({{"test", n << 20}, {"test-wal", 0}})));
+     }},
     {"slow_writes", 1,
      [](Node& node, uint64_t n) {
        node.On(ExecOrQuery(), Do().Split(static_cast<size_t>(n), 1).Default());

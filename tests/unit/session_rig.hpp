@@ -50,6 +50,14 @@ inline std::string CellText(const wire::Value& value) {
   }
 }
 
+// A file of a dump, put together from its pieces.
+struct DumpedFile {
+  std::string name;
+  int64_t size = 0;
+  std::string content;
+  bool whole() const { return content.size() == static_cast<size_t>(size); }
+};
+
 class TestOp final : public Operation {
  public:
   static inline int live = 0;
@@ -62,7 +70,10 @@ class TestOp final : public Operation {
 
   std::vector<std::string> columns;
   std::vector<std::string> rows;  // "statement: cell|cell"
-  uint64_t held = 0;              // wire bytes that are not consumed
+  std::vector<DumpedFile> files;  // of pieces, which are no `rows`
+  size_t pieces = 0, piece_bytes_max = 0;
+  std::function<void(std::string_view data, int64_t offset)> on_piece;  // then none are kept
+  uint64_t held = 0;  // wire bytes that are not consumed
   bool consume = true;
   int done = 0;
   bool broken = false;  // an event after the terminal one
@@ -74,7 +85,12 @@ class TestOp final : public Operation {
     const size_t width = batch->header->names.size();
     if (batch->cells.size() != width * batch->rows) broken = true;
     columns.assign(batch->header->names.begin(), batch->header->names.end());
+    const bool of_files = width == 4 && columns[0] == "name" && columns[3] == "data";
     for (size_t row = 0; row < batch->rows && !broken; ++row) {
+      if (of_files) {
+        TakePiece(&batch->cells[row * width]);
+        continue;
+      }
       std::string line = std::to_string(batch->statement) + ":";
       for (size_t i = 0; i < width; ++i) line += CellText(batch->cells[row * width + i]) + "|";
       rows.push_back(line);
@@ -84,6 +100,19 @@ class TestOp final : public Operation {
     } else {
       held += batch->wire_bytes;
     }
+  }
+  void TakePiece(const wire::Value* cells) {
+    const std::string_view name = cells[0].bytes(), data = cells[3].bytes();
+    const int64_t size = cells[1].as.integer, offset = cells[2].as.integer;
+    ++pieces;
+    piece_bytes_max = std::max(piece_bytes_max, data.size());
+    if (std::strlen(cells[0].as.data) != name.size() || (data.empty() && size != 0)) broken = true;
+    if (on_piece) return on_piece(data, offset);
+    if (offset == 0) files.push_back({std::string(name), size, ""});
+    DumpedFile& file = files.back();
+    const bool follows = static_cast<size_t>(offset) == file.content.size();
+    if (!follows || file.name != name || file.size != size) broken = true;
+    file.content += data;
   }
   void DeliverDone() noexcept override { ++done; }
   void RowsDiscarded(uint64_t bytes) noexcept override { unconsumed_bytes -= bytes; }
@@ -100,6 +129,9 @@ class TestOp final : public Operation {
   std::string Story() const {
     std::string out = sql_text + " -> ";
     for (const std::string& row : rows) out += row + " ";
+    for (const DumpedFile& file : files) {
+      out += "file " + file.name + " of " + std::to_string(file.size) + ": " + file.content + " ";
+    }
     out += done == 0 ? "(no end)" : std::string(status.message());
     if (!status.ok()) {
       out += " code " + std::to_string(static_cast<int>(code())) + " outcome " +
@@ -115,6 +147,8 @@ class TestOp final : public Operation {
 };
 
 using Op = IntrusivePtr<TestOp>;
+
+inline const std::vector<std::string> kPieceColumns = {"name", "size", "offset", "data"};
 
 inline IntrusivePtr<Operation> Base(const Op& op) {
   return IntrusivePtr<Operation>::Share(op.get());

@@ -119,6 +119,22 @@ const std::vector<Scene>& Scenes() {
               Admin(Add{2, "n2"}, RequestType::kAdd, ResponseType::kEmpty, true),
               Admin(Remove{9}, RequestType::kRemove, ResponseType::kEmpty, true), Sql("SELECT 1")});
        }},
+      {"Dumps",
+       [](mock::Node& n) {
+         n.On(
+             Match(RequestType::kDump).Sql("three"),
+             Do().Frames(mock::FilesStream({{"three", 6000}, {"empty", 0}, {"a longer name", 8}})));
+         n.On(Match(RequestType::kDump).Sql("none"), Do().Reply(wire::response::Files{}));
+         n.On(Match(RequestType::kDump).Sql("gone"), Do().Failure(1002, "does not exist"));
+       },
+       [](Rig& r) {
+         using wire::request::Dump;
+         const auto dump = [](const char* name) {
+           return Admin(Dump{name}, RequestType::kDump, ResponseType::kFiles);
+         };
+         return SubmitAll(r, {Sql("SELECT 1"), dump("three"), dump("none"), dump("gone"),
+                              dump("other"), Sql("SELECT 2")});
+       }},
       {"LostInTheMiddle",
        [](mock::Node& n) {
          n.On(Match(RequestType::kExecSql).Sql("lost"), Do().Failure(10506, "leadership lost"));
