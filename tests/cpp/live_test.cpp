@@ -179,4 +179,25 @@ TEST_P(Live, DumpGivesTheFiles) {
   EXPECT_FALSE(files[0].name.empty());
 }
 
+TEST_P(Live, DumpPiecesMakeTheSameFiles) {
+  dqc::connection conn = Open();
+  conn.exec("CREATE TABLE t(x)").value();
+  conn.exec("INSERT INTO t VALUES (zeroblob(500000))").value();
+  const std::vector<dqc::database_file> files = conn.dump(database_).value();
+  std::vector<dqc::database_file> built;
+  dqc::rows pieces = conn.dump_pieces(database_).value();
+  for (const auto& [name, size, offset, data] :
+       pieces.as<std::string_view, int64_t, int64_t, dqc::blob_view>()) {
+    if (offset == 0) built.push_back({std::string(name), {}});
+    EXPECT_EQ(static_cast<size_t>(offset), built.back().content.size());
+    EXPECT_LE(static_cast<size_t>(offset) + data.size(), static_cast<size_t>(size));
+    built.back().content.insert(built.back().content.end(), data.begin(), data.end());
+  }
+  ASSERT_EQ(built.size(), files.size());
+  for (size_t i = 0; i < files.size(); ++i) {
+    EXPECT_EQ(built[i].name, files[i].name);
+    EXPECT_EQ(built[i].content, files[i].content);
+  }
+}
+
 }  // namespace

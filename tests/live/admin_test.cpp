@@ -1,12 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 // Administration of one node.
-#include <filesystem>
-#include <fstream>
-
 #include "live/client.hpp"
-#if defined(DQC_HAVE_SQLITE3)
-#include <sqlite3.h>
-#endif
 
 namespace dqc::live {
 namespace {
@@ -74,61 +68,6 @@ TEST_P(AdminTest, AddAndRemoveANodeThatDoesNotRun) {
   ASSERT_TRUE(conn.Admin(DQC_ADMIN_REMOVE, UINT64_MAX / 2).ok());
   EXPECT_EQ(conn.Admin(DQC_ADMIN_CLUSTER).rows.size(), 1u);
 }
-
-TEST_P(AdminTest, DumpOfAnUnknownDatabase) {
-  const Conn conn = Open();
-  const Reply reply = conn.Admin(DQC_ADMIN_DUMP, 0, 0, "nobody-made-this");
-  if (era() == 'D') {
-    EXPECT_EQ(reply.failure.server_code, 1002) << reply;
-    EXPECT_EQ(reply.status, DQC_E_SERVER);
-  } else {
-    EXPECT_EQ(reply.Text(), "Tnobody-made-this|B;Tnobody-made-this-wal|B") << reply;
-  }
-  EXPECT_EQ(conn.Query("SELECT 1").Text(), "I1");
-}
-
-#if defined(DQC_HAVE_SQLITE3)
-// First column of the first row of `sql` in the database file.
-std::string AskSqlite(const std::string& file, const char* sql) {
-  sqlite3* db = nullptr;
-  sqlite3_stmt* stmt = nullptr;
-  std::string text = "?";
-  if (sqlite3_open(file.c_str(), &db) == SQLITE_OK &&
-      sqlite3_prepare_v2(db, sql, -1, &stmt, nullptr) == SQLITE_OK &&
-      sqlite3_step(stmt) == SQLITE_ROW) {
-    text = reinterpret_cast<const char*>(sqlite3_column_text(stmt, 0));
-  } else {
-    ADD_FAILURE() << sqlite3_errmsg(db);
-  }
-  sqlite3_finalize(stmt);
-  sqlite3_close(db);
-  return text;
-}
-
-TEST_P(AdminTest, DumpOpensWithSqlite) {
-  const Conn conn = Open();
-  ASSERT_TRUE(conn.Exec("CREATE TABLE t(x)").ok());
-  ASSERT_TRUE(conn.Exec("WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE "
-                        "i < 2000) INSERT INTO t SELECT printf('%0200d', i) FROM n")
-                  .ok());
-  const dqc_admin request = {sizeof(dqc_admin), DQC_ADMIN_DUMP, 0, 0, database().c_str()};
-  dqc_rows* rows = nullptr;
-  ASSERT_EQ(dqc_conn_admin(conn.get(), &request, nullptr, &rows, nullptr), DQC_OK);
-  const Handle<dqc_rows> owned(rows);
-  const TestDir dir;
-  std::string main_file;
-  while (dqc_rows_step(rows, nullptr) == DQC_ROW) {
-    size_t size = 0;
-    const char* bytes = dqc_rows_text(rows, 1, &size);
-    const std::string file = dir.path() + "/" + dqc_rows_text(rows, 0, nullptr);
-    if (main_file.empty()) main_file = file;
-    if (size > 0) std::ofstream(file, std::ios::binary).write(bytes, static_cast<long>(size));
-  }
-  ASSERT_EQ(main_file, dir.path() + "/" + database());
-  EXPECT_EQ(AskSqlite(main_file, "PRAGMA integrity_check"), "ok");
-  EXPECT_EQ(AskSqlite(main_file, "SELECT count(*) || '/' || max(x + 0) FROM t"), "2000/2000");
-}
-#endif
 
 }  // namespace
 }  // namespace dqc::live

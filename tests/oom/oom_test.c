@@ -89,6 +89,10 @@ static void async_part(run *r) {
                              p, &op, &error));
   SUBMIT(dqc_conn_script_async(r->conn, "INSERT INTO t VALUES(1); SELECT 1", DQC_CSTR, NULL,
                                on_event, p, NULL, &error));
+  const dqc_admin dump = {sizeof(dump), DQC_ADMIN_DUMP, 0, 0, "a database of a long name"};
+  SUBMIT(dqc_conn_admin_async(r->conn, &dump, NULL, on_event, p, NULL, &error));
+  const dqc_admin leader = {sizeof(leader), DQC_ADMIN_LEADER, 0, 0, NULL};
+  SUBMIT(dqc_conn_admin_async(r->conn, &leader, NULL, on_event, p, NULL, &error));
   const dqc_status cancelled = dqc_conn_cancel(r->conn, op);
   if (cancelled != DQC_OK && r->first_failure == DQC_OK) r->first_failure = cancelled;
   SUBMIT(dqc_conn_prepare_async(r->conn, "SELECT 1", DQC_CSTR, NULL, on_event, p, NULL, &error));

@@ -56,7 +56,12 @@ class Player {
     rig_.node.On(Match().Sql("lost"), Do().Failure(10506, "leadership lost, a long text"));
     connect_ = MakeOp(OpKind::kConnect);
     connect_->deadline = rig_.now + 50'000;
+    rig_.node.Configure([](mock::Config& config) { config.dump = std::string(20'000, 'd'); });
     first_ = Sql("SELECT * FROM big");
+    for (Op* dump : {&dump_, &cut_dump_}) {
+      *dump = Admin(wire::request::Dump{"a database of a long name"}, RequestType::kDump,
+                    ResponseType::kFiles);
+    }
     for (int i = 0; i < 2; ++i) {
       ops_.push_back(Sql("INSERT INTO t VALUES (1)"));
       ops_.push_back(Sql("SELECT * FROM big WHERE 1"));
@@ -136,7 +141,11 @@ class Player {
     Guard([&] { rig_.session->TransportReady(rig_.now); });
     Flow(200);
     for (size_t i = 0; i < 7; ++i) Submit(ops_[i]);
+    Submit(dump_);
     Flow(400);
+    Submit(cut_dump_);
+    Flow(4);
+    Guard([&] { rig_.session->Cancel(cut_dump_->id, rig_.now); });
     for (size_t i = 7; i < 14; ++i) Submit(ops_[i]);
     Flow(3);
     Guard([&] { rig_.session->Cancel(ops_[8]->id, rig_.now); });
@@ -159,6 +168,8 @@ class Player {
     const auto all = [&](const auto& visit) {
       visit(first_);
       visit(last_);
+      visit(dump_);
+      visit(cut_dump_);
       for (const Op& op : ops_) visit(op);
     };
     accepted_.clear();
@@ -200,7 +211,7 @@ class Player {
   const Scenario scenario_;
   Rig rig_;
   const int64_t allocations_;
-  Op connect_, first_, last_, close_;
+  Op connect_, first_, last_, close_, dump_, cut_dump_;
   std::vector<Op> ops_, accepted_;
   bool failed_ = false;
 };

@@ -841,7 +841,12 @@ DQC_API void DQC_CALL dqc_rows_free(dqc_rows *rows);
 #define DQC_ADMIN_TRANSFER 5 /**< node_id, 0: the leader chooses */
 #define DQC_ADMIN_DESCRIBE 6 /**< rows: failure_domain, weight of the node connected to */
 #define DQC_ADMIN_WEIGHT 7   /**< value: weight of the node connected to, until it restarts */
-#define DQC_ADMIN_DUMP 8 /**< text = database; rows: name, content (main file, write-ahead log) */
+/** text = database; rows: name, size, offset, data: the pieces of the main file, then those of the
+ * write-ahead log. `size` is that of the whole file, `offset` the place of `data` in it; an empty file
+ * is one row. A database of any size passes in little memory: rows that are not taken hold the server
+ * back at "high_water"; "max_message" does not count, "max_result" does, before the first row. Both
+ * files make a copy only if the operation ended well. */
+#define DQC_ADMIN_DUMP 8
 
 #define DQC_ROLE_VOTER 0
 #define DQC_ROLE_STANDBY 1

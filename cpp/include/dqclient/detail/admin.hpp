@@ -92,12 +92,19 @@ inline result<node_description> read_description(row_view row) {
   return node_description{*domain, *weight};
 }
 
-inline result<database_file> read_file(row_view row) {
-  result<std::string> name = row.get<std::string>(0);
-  if (!name.ok()) return name.error();
-  result<std::vector<std::byte>> content = row.get<std::vector<std::byte>>(1);
-  if (!content.ok()) return content.error();
-  return database_file{std::move(*name), std::move(*content)};
+// Pieces come in order: a file starts where the offset is 0.
+inline result<std::vector<database_file>> read_files(const result_set& set) {
+  std::vector<database_file> files;
+  for (row_view row : set) {
+    auto piece = row.as<std::string_view, int64_t, int64_t, blob_view>();
+    if (!piece.ok()) return piece.error();
+    const auto& [name, size, offset, data] = *piece;
+    static_cast<void>(size);
+    if (offset == 0) files.push_back({std::string(name), {}});
+    std::vector<std::byte>& content = files.back().content;
+    content.insert(content.end(), data.begin(), data.end());
+  }
+  return files;
 }
 
 template <class T>
@@ -142,7 +149,7 @@ struct admin_answer<node_description> {
 };
 template <>
 struct admin_answer<std::vector<database_file>> {
-  static auto read(const result_set& set) { return read_all<database_file>(set, read_file); }
+  static auto read(const result_set& set) { return read_files(set); }
 };
 
 }  // namespace detail

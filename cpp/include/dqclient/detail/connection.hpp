@@ -158,7 +158,7 @@ class admin_calls {
   auto describe() { return self().template request<node_description>(admin_request::describe()); }
   /** Set the weight of the connected node, until it restarts. */
   auto weight(uint64_t w) { return self().template request<void>(admin_request::weight(w)); }
-  /** The files of a database. */
+  /** The files of a database, whole in memory; see also connection::dump_pieces(). */
   auto dump(std::string_view database) {
     return self().template request<std::vector<database_file>>(admin_request::dump(database));
   }
@@ -222,14 +222,22 @@ class connection_calls : public admin_calls<D> {
   /** One administrative request, answered with a T: use leader(), cluster() and so on. */
   template <class T>
   result<T> request(const admin_request& r) {
-    const dqc_admin raw = r.raw();
-    result<rows> answer = call_handle<rows, dqc_rows>([&](dqc_rows** out, dqc_error** e) {
-      return dqc_conn_admin(self().get(), &raw, self().call_options(), out, e);
-    });
+    result<rows> answer = request_rows(r);
     if (!answer.ok()) return answer.error();
     result<result_set> set = std::move(*answer).collect();
     if (!set.ok()) return set.error();
     return admin_answer<T>::read(*set);
+  }
+
+  /**
+   * A database of any size as it arrives, in rows of name, size, offset and data (see DQC_ADMIN_DUMP):
+   * @code
+   *   for (auto [name, size, offset, data] :
+   *        pieces.as<std::string_view, int64_t, int64_t, dqc::blob_view>()) { ... }
+   * @endcode
+   */
+  result<rows> dump_pieces(std::string_view database) {
+    return request_rows(admin_request::dump(database));
   }
 
   /*
@@ -294,6 +302,12 @@ class connection_calls : public admin_calls<D> {
   }
 
  private:
+  result<rows> request_rows(const admin_request& r) {
+    const dqc_admin raw = r.raw();
+    return call_handle<rows, dqc_rows>([&](dqc_rows** out, dqc_error** e) {
+      return dqc_conn_admin(self().get(), &raw, self().call_options(), out, e);
+    });
+  }
   D& self() noexcept { return static_cast<D&>(*this); }
 };
 
