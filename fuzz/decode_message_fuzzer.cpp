@@ -1,11 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 // One frame from anywhere: [flags][8-byte header][body]. The decoder must survive it; what it
-// accepts must encode, and decode again to the same message.
+// accepts must encode, and decode again to the same message. FILES read in pieces are the same.
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <cstdlib>
+#include <string>
 #include <vector>
 
+#include "wire/files.hpp"
 #include "wire/message.hpp"
 
 namespace {
@@ -26,6 +29,7 @@ Limits TightLimits() {
   limits.rows = 4;
   limits.servers = 2;
   limits.files = 2;
+  limits.file_name_bytes = 8;
   limits.address_bytes = 8;
   limits.error_text_bytes = 8;
   limits.params = 4;
@@ -68,6 +72,38 @@ void Check(const Header& header, const uint8_t* body, DecodeContext context) {
   Require(encoded_again == encoded);
 }
 
+// The same files, or the same failure, from the reader of pieces, however the body is cut.
+void CheckFiles(const Header& header, const Bytes& body, const DecodeContext& context) {
+  const auto whole = DecodeBody<response::Files>(header, body.data(), context);
+  std::string expected, got;
+  if (whole.ok()) {
+    for (const response::File& file : whole->files) {
+      expected.append(file.name).append("=").append(file.content).append(";");
+    }
+  }
+  FilesReader reader(body.size());
+  size_t at = 0, there = 0;
+  for (;;) {
+    const Bytes seen(body.begin() + static_cast<ptrdiff_t>(at),
+                     body.begin() + static_cast<ptrdiff_t>(there));
+    size_t taken = 0;
+    const auto event = reader.Next(seen.data(), seen.size(), *context.limits, &taken);
+    Require(taken <= seen.size());
+    at += taken;
+    if (event == FilesReader::Event::kError) return Require(!whole.ok());
+    if (event == FilesReader::Event::kEnd) break;
+    if (event == FilesReader::Event::kMore) {
+      Require(there < body.size());
+      there += std::min<size_t>(body.size() - there, 1 + body[there] % 13);
+      continue;
+    }
+    if (reader.piece_offset() == 0) got.append(reader.name()).append("=");
+    got.append(reader.piece());
+    if (reader.piece_offset() + reader.piece().size() == reader.file_bytes()) got.append(";");
+  }
+  Require(whole.ok() && got == expected && at == body.size());
+}
+
 }  // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
@@ -87,6 +123,8 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     Check<Request>(header, body.data(), context);
   } else {
     Check<Response>(header, body.data(), context);
+    const bool files = header.type == static_cast<uint8_t>(ResponseType::kFiles);
+    if (files && header.schema == 0 && body.size() % kWord == 0) CheckFiles(header, body, context);
   }
   return 0;
 }

@@ -108,6 +108,7 @@ class Driver {
                            return dqc::mock::Row{static_cast<int64_t>(i), "row"};
                          }};
     node_.SetTable("big", big);
+    node_.Configure([](dqc::mock::Config& config) { config.dump = std::string(6000, 'd'); });
     const uint8_t server = input.Byte();
     noise_ = server % 8 == 0;
     mutate_ = server % 8 == 1;
