@@ -51,6 +51,7 @@ class Builder : public Visitor {
     if (text.find('\0') != std::string_view::npos) legal_ = false;
   }
   void Address(std::string_view& text) { Text("", text); }
+  void FileName(std::string_view& text) { Text("", text); }
   void ErrorText(std::string_view& text) { Text("", text); }
   void EndsHere(bool& v) { v = (Byte() & 1) != 0; }
   void LegacyLeader(bool& v) { EndsHere(v); }
@@ -125,6 +126,7 @@ class Lister : public Visitor {
   void U64(const char*, uint64_t v) { numbers_.push_back(v); }
   void Text(const char*, std::string_view text) { texts_.emplace_back(text); }
   void Address(std::string_view text) { texts_.emplace_back(text); }
+  void FileName(std::string_view text) { texts_.emplace_back(text); }
   void ErrorText(std::string_view text) { texts_.emplace_back(text); }
   void EndsHere(bool v) { numbers_.push_back(v ? 1 : 0); }
   void LegacyLeader(bool v) { EndsHere(v); }

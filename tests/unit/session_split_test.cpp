@@ -46,6 +46,22 @@ std::vector<Op> PreparedScene(Rig& rig) {
   return ops;
 }
 
+void SetDumps(mock::Node& n) {
+  n.On(Match(RequestType::kDump).Sql("three"),
+       Do().Frames(mock::FilesStream({{"three", 6000}, {"empty", 0}, {"a longer name", 8}})));
+  n.On(Match(RequestType::kDump).Sql("none"), Do().Reply(wire::response::Files{}));
+  n.On(Match(RequestType::kDump).Sql("gone"), Do().Failure(1002, "does not exist"));
+}
+
+std::vector<Op> DumpScene(Rig& rig) {
+  std::vector<Op> ops = {Sql("SELECT 1")};
+  for (const char* name : {"three", "none", "gone", "other"}) {
+    ops.push_back(Admin(wire::request::Dump{name}, RequestType::kDump, ResponseType::kFiles));
+  }
+  ops.push_back(Sql("SELECT 2"));
+  return SubmitAll(rig, ops);
+}
+
 const std::vector<Scene>& Scenes() {
   static const std::vector<Scene> scenes = {
       {"Rows", [](mock::Node& n) { n.SetTable("big", Numbers(700)); },
@@ -119,22 +135,7 @@ const std::vector<Scene>& Scenes() {
               Admin(Add{2, "n2"}, RequestType::kAdd, ResponseType::kEmpty, true),
               Admin(Remove{9}, RequestType::kRemove, ResponseType::kEmpty, true), Sql("SELECT 1")});
        }},
-      {"Dumps",
-       [](mock::Node& n) {
-         n.On(
-             Match(RequestType::kDump).Sql("three"),
-             Do().Frames(mock::FilesStream({{"three", 6000}, {"empty", 0}, {"a longer name", 8}})));
-         n.On(Match(RequestType::kDump).Sql("none"), Do().Reply(wire::response::Files{}));
-         n.On(Match(RequestType::kDump).Sql("gone"), Do().Failure(1002, "does not exist"));
-       },
-       [](Rig& r) {
-         using wire::request::Dump;
-         const auto dump = [](const char* name) {
-           return Admin(Dump{name}, RequestType::kDump, ResponseType::kFiles);
-         };
-         return SubmitAll(r, {Sql("SELECT 1"), dump("three"), dump("none"), dump("gone"),
-                              dump("other"), Sql("SELECT 2")});
-       }},
+      {"Dumps", SetDumps, DumpScene},
       {"LostInTheMiddle",
        [](mock::Node& n) {
          n.On(Match(RequestType::kExecSql).Sql("lost"), Do().Failure(10506, "leadership lost"));
