@@ -181,8 +181,8 @@ TEST_P(Live, DumpGivesTheFiles) {
 
 TEST_P(Live, DumpPiecesMakeTheSameFiles) {
   dqc::connection conn = Open();
-  conn.exec("CREATE TABLE t(x)").value();
-  conn.exec("INSERT INTO t VALUES (zeroblob(500000))").value();
+  conn.exec("CREATE TABLE large(x)").value();
+  conn.exec("INSERT INTO large VALUES (zeroblob(500000))").value();
   const std::vector<dqc::database_file> files = conn.dump(database_).value();
   std::vector<dqc::database_file> built;
   dqc::rows pieces = conn.dump_pieces(database_).value();

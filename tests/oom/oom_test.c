@@ -89,7 +89,7 @@ static void async_part(run *r) {
                              p, &op, &error));
   SUBMIT(dqc_conn_script_async(r->conn, "INSERT INTO t VALUES(1); SELECT 1", DQC_CSTR, NULL,
                                on_event, p, NULL, &error));
-  const dqc_admin dump = {sizeof(dump), DQC_ADMIN_DUMP, 0, 0, "a database of a long name"};
+  const dqc_admin dump = {sizeof(dump), DQC_ADMIN_DUMP, 0, 0, "a-database-of-a-long-name"};
   SUBMIT(dqc_conn_admin_async(r->conn, &dump, NULL, on_event, p, NULL, &error));
   const dqc_admin leader = {sizeof(leader), DQC_ADMIN_LEADER, 0, 0, NULL};
   SUBMIT(dqc_conn_admin_async(r->conn, &leader, NULL, on_event, p, NULL, &error));

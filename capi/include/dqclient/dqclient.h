@@ -844,8 +844,8 @@ DQC_API void DQC_CALL dqc_rows_free(dqc_rows *rows);
 /** text = database; rows: name, size, offset, data: the pieces of the main file, then those of the
  * write-ahead log. `size` is that of the whole file, `offset` the place of `data` in it; an empty file
  * is one row. A database of any size passes in little memory: rows that are not taken hold the server
- * back at "high_water"; "max_message" does not count, "max_result" does, before the first row. Both
- * files make a copy only if the operation ended well. */
+ * back at "high_water"; "max_message" does not count, "max_result" does, before the first row. The
+ * copy is complete only if the operation ended well; names are the server's word. */
 #define DQC_ADMIN_DUMP 8
 
 #define DQC_ROLE_VOTER 0
