@@ -73,14 +73,34 @@ Status CheckAdmin(const dqc_admin* admin) {
   return {};
 }
 
-Result<IntrusivePtr<Call>> AdminCall(dqc_conn* conn, const dqc_admin* admin,
+Result<IntrusivePtr<Call>> AdminCall(Shared* shared, const dqc_admin* admin,
                                      const dqc_call_options* options) {
-  DQC_TRY(Check(conn, "connection"));
   DQC_TRY(CheckOptions(options));
   DQC_TRY(CheckAdmin(admin));
-  IntrusivePtr<Call> call = conn->shared->NewCall(session::OpKind::kAdmin, options);
+  IntrusivePtr<Call> call = shared->NewCall(session::OpKind::kAdmin, options);
   DQC_TRY(FillRequest(call.get(), *admin));
   return call;
+}
+
+template <typename Handle>
+Status SubmitAdmin(Handle* handle, const dqc_admin* admin, const dqc_call_options* options,
+                   dqc_callback callback, void* user_data, uint64_t* op) {
+  const Result<Shared*> shared = SharedOf(handle);
+  DQC_TRY(shared.status());
+  auto call = AdminCall(*shared, admin, options);
+  DQC_TRY(call.status());
+  return (*shared)->Submit(std::move(*call), callback, user_data, op);
+}
+
+template <typename Handle>
+Status RunAdmin(Handle* handle, const dqc_admin* admin, const dqc_call_options* options,
+                dqc_rows** out) {
+  const Result<Shared*> shared = SharedOf(handle);
+  DQC_TRY(shared.status());
+  auto call = AdminCall(*shared, admin, options);
+  DQC_TRY(call.status());
+  if (out == nullptr) return (*shared)->RunBlocking(std::move(*call), nullptr);
+  return (*shared)->BeginRows(std::move(*call), out);
 }
 
 }  // namespace
@@ -97,21 +117,29 @@ dqc_status dqc_conn_admin_async(dqc_conn* conn, const dqc_admin* request,
                                 void* user_data, uint64_t* op, dqc_error** error) {
   if (op != nullptr) *op = 0;
   return guard(error, [&]() -> Status {
-    auto call = AdminCall(conn, request, options);
-    DQC_TRY(call.status());
-    return conn->shared->Submit(std::move(*call), callback, user_data, op);
+    return SubmitAdmin(conn, request, options, callback, user_data, op);
   });
 }
 
 dqc_status dqc_conn_admin(dqc_conn* conn, const dqc_admin* request, const dqc_call_options* options,
                           dqc_rows** out, dqc_error** error) {
   if (out != nullptr) *out = nullptr;
+  return guard(error, [&]() -> Status { return RunAdmin(conn, request, options, out); });
+}
+
+dqc_status dqc_client_admin_async(dqc_client* client, const dqc_admin* request,
+                                  const dqc_call_options* options, dqc_callback callback,
+                                  void* user_data, uint64_t* op, dqc_error** error) {
+  if (op != nullptr) *op = 0;
   return guard(error, [&]() -> Status {
-    auto call = AdminCall(conn, request, options);
-    DQC_TRY(call.status());
-    if (out == nullptr) return conn->shared->RunBlocking(std::move(*call), nullptr);
-    return conn->shared->BeginRows(std::move(*call), out);
+    return SubmitAdmin(client, request, options, callback, user_data, op);
   });
+}
+
+dqc_status dqc_client_admin(dqc_client* client, const dqc_admin* request,
+                            const dqc_call_options* options, dqc_rows** out, dqc_error** error) {
+  if (out != nullptr) *out = nullptr;
+  return guard(error, [&]() -> Status { return RunAdmin(client, request, options, out); });
 }
 
 }  // extern "C"

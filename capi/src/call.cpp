@@ -24,14 +24,24 @@ IntrusivePtr<Call> Call::Make(const IntrusivePtr<Pool<Call>>& pool) {
 
 void Call::Dispose() {
   const IntrusivePtr<Pool<Call>> home = std::move(home_);
+  if (dqc_conn* unclaimed = TakeLease()) dqc_conn_free(unclaimed);
+  lease = nullptr;
   callback = nullptr;
   user_data = nullptr;
   cursor = nullptr;
   const IntrusivePtr<Statement> last_statement = std::move(stmt);
   const IntrusivePtr<net::EventQueue> last_out = out;
+  const IntrusivePtr<net::Target> last_target = target;
   const IntrusivePtr<net::Connection> last_connection = connection;
   ResetQueued();
   home->Put(this);
+}
+
+dqc_conn* Call::TakeLease() noexcept {
+  if (!lease || !status.ok() || !connection) return nullptr;
+  lease->shared->target = connection;
+  lease->shared->loop->AddUser();
+  return lease.release();
 }
 
 void Call::FillResult(dqc_result* result) const {
@@ -72,6 +82,7 @@ void Call::DeliverDone() noexcept {
     if (kind == session::OpKind::kPrepare && status.ok())
       event.stmt = reinterpret_cast<dqc_stmt*>(stmt.get());
     if (status.ok()) FillResult(&event.result);
+    event.conn = TakeLease();
     callback(user_data, &event);
   }
 }

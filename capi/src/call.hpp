@@ -3,6 +3,7 @@
 // place.
 #pragma once
 
+#include <memory>
 #include <vector>
 
 #include "base/pool.hpp"
@@ -22,13 +23,16 @@ class Call final : public net::QueuedOperation {
   dqc_callback callback = nullptr;
   void* user_data = nullptr;
   dqc_rows* cursor = nullptr;  // then there is no callback; `out` is the cursor and keeps it alive
-  IntrusivePtr<Statement> stmt;  // executed, or being prepared
+  IntrusivePtr<Statement> stmt;     // executed, or being prepared
+  std::unique_ptr<dqc_conn> lease;  // of a kAcquire: the handle for what is leased
 
   static IntrusivePtr<Call> Make(const IntrusivePtr<Pool<Call>>& pool);
   void DeliverRows(IntrusivePtr<session::Batch> batch) noexcept override;
   void DeliverDone() noexcept override;
   void Dispose() override;
   void FillResult(dqc_result* result) const;
+  // The application's from now on: null if there is none.
+  dqc_conn* TakeLease() noexcept;
 
  private:
   friend class Pool<Call>;

@@ -7,9 +7,6 @@ namespace dqc::capi {
 
 namespace {
 
-using net::Loop;
-using net::LoopMode;
-
 static_assert(static_cast<int>(session::State::kNew) == 0);
 
 int32_t PublicState(session::State state) {
@@ -32,47 +29,33 @@ int32_t PublicState(session::State state) {
 Status NewConnection(dqc_loop* loop, dqc_queue* queue, const dqc_config* config, dqc_conn** out) {
   if (out == nullptr) return Status::Make(Code::kMisuse, "out is NULL");
   DQC_TRY(Check(config, "configuration"));
-  if (!WatchForks()) return Status::OutOfMemory();
   const size_t nodes = config->config.addresses().size();
   if (nodes != 1) {
     return Status::Make(Code::kConfig,
                         "a connection goes to exactly one node; the configuration names " +
-                            std::to_string(nodes))
+                            std::to_string(nodes) + ": use a dqc_client")
         .With(Phase::kConfig);
   }
-  IntrusivePtr<Loop> on;
-  if (loop != nullptr) {
-    DQC_TRY(Check(loop, "loop"));
-    on = loop->loop;
-    on->AddUser();
-  } else {
-    auto made = Loop::Make(LoopMode::kDriven, nullptr);  // its one user is this connection
-    DQC_TRY(made.status());
-    on = std::move(*made);
-  }
-  // From here on the user must be dropped if anything fails.
-  const auto drop = [](Loop* l) { l->DropUser(); };
-  std::unique_ptr<Loop, decltype(drop)> user(on.get(), drop);
-  IntrusivePtr<net::EventQueue> events;
-  if (queue != nullptr) {
-    DQC_TRY(Check(queue, "queue"));
-    if (on->mode() != LoopMode::kThreaded) {
-      return Status::Make(Code::kMisuse,
-                          "a queue goes with a threaded loop; this loop's events are delivered by "
-                          "running it");
-    }
-    events = queue->queue;
-  }
+  Result<Place> place = PlaceOf(loop, queue);
+  DQC_TRY(place.status());
   auto handle = std::make_unique<dqc_conn>();
-  handle->shared = IntrusivePtr<Shared>::Adopt(
-      new Shared(on, std::move(events), config->config, MakeHooks(*config)));
-  (void)user.release();
+  handle->shared =
+      IntrusivePtr<Shared>::Adopt(new Shared(place->loop, std::move(place->queue), config->config));
+  handle->shared->target = IntrusivePtr<net::Target>::Adopt(
+      new net::Connection(place->loop, handle->shared->events(),
+                          ConnectionOptionsOf(config->config), MakeHooks(*config)));
+  place->Keep();
   *out = handle.release();
   return {};
 }
 
 IntrusivePtr<Call> LifeCall(dqc_conn* conn, session::OpKind kind) {
-  return conn->shared->NewCall(kind, nullptr);
+  const Shared& shared = *conn->shared;
+  IntrusivePtr<Call> call = conn->shared->NewCall(kind, nullptr);
+  call->deadline = kind == session::OpKind::kConnect
+                       ? shared.DeadlineAfter(shared.connect_timeout_us)
+                       : session::kNever;  // the drain options bound it
+  return call;
 }
 
 }  // namespace
@@ -139,30 +122,30 @@ dqc_status dqc_conn_close(dqc_conn* conn, dqc_error** error) {
 
 int32_t dqc_conn_state(const dqc_conn* conn) {
   return conn == nullptr || !conn->valid() ? DQC_STATE_CLOSED
-                                           : PublicState(conn->shared->connection->state());
+                                           : PublicState(conn->shared->connection()->state());
 }
 
 int32_t dqc_conn_era(const dqc_conn* conn) {
   return conn == nullptr || !conn->valid()
              ? 0
-             : dqc::session::EraLetter(conn->shared->connection->era());
+             : dqc::session::EraLetter(conn->shared->connection()->era());
 }
 
 const char* dqc_conn_address(const dqc_conn* conn) {
-  return conn == nullptr || !conn->valid() ? "" : conn->shared->connection->address().c_str();
+  return conn == nullptr || !conn->valid() ? "" : conn->shared->connection()->address().c_str();
 }
 
 dqc_status dqc_conn_cancel(dqc_conn* conn, uint64_t op) {
   return guard(nullptr, [&]() -> Status {
     DQC_TRY(Check(conn, "connection"));
-    return conn->shared->connection->Cancel(op);
+    return conn->shared->connection()->Cancel(op);
   });
 }
 
 dqc_status dqc_conn_pause(dqc_conn* conn, uint64_t op, int32_t pause) {
   return guard(nullptr, [&]() -> Status {
     DQC_TRY(Check(conn, "connection"));
-    return conn->shared->connection->Pause(op, pause != 0);
+    return conn->shared->connection()->Pause(op, pause != 0);
   });
 }
 
@@ -170,12 +153,17 @@ void dqc_conn_free(dqc_conn* conn) {
   if (conn == nullptr || !conn->valid()) return;
   const std::unique_ptr<dqc_conn> owned(conn);
   if (owned->forked()) {
-    owned->shared->connection->AbandonAfterFork();
+    owned->shared->target->AbandonAfterFork();
     (void)owned->shared.Detach();  // the parent's: its locks may be held for ever here
     return;
   }
   const dqc::IntrusivePtr<dqc::net::Loop> loop = owned->shared->loop;
-  owned->shared->connection->GiveUp();
+  if (owned->shared->leased) {
+    owned->shared->returned = true;
+    owned->shared->connection()->Return();
+  } else {
+    owned->shared->target->GiveUp();
+  }
   owned->shared = nullptr;
   loop->DropUser();
 }

@@ -1,4 +1,7 @@
 /* SPDX-License-Identifier: MIT */
+#include <algorithm>
+#include <cstring>
+
 #include "base/status.hpp"
 #include "dqclient/dqclient.h"
 
@@ -29,7 +32,7 @@ static_assert(static_cast<int>(Code::kNoMemory) == DQC_E_NOMEM &&
               static_cast<int>(Code::kLeadershipLost) == DQC_E_LEADERSHIP_LOST &&
               static_cast<int>(Code::kSessionLost) == DQC_E_SESSION_LOST &&
               static_cast<int>(Code::kServer) == DQC_E_SERVER);
-static_assert(static_cast<int>(dqc::Phase::kClose) == DQC_PHASE_CLOSE &&
+static_assert(static_cast<int>(dqc::Phase::kLeader) == DQC_PHASE_LEADER &&
               static_cast<int>(dqc::Outcome::kMaybeExecuted) == DQC_OUTCOME_MAYBE_EXECUTED &&
               static_cast<int>(dqc::Retry::kUnknown) == DQC_RETRY_UNKNOWN);
 
@@ -88,6 +91,30 @@ const char* dqc_error_node(const dqc_error* error) {
 
 int64_t dqc_error_sql_offset(const dqc_error* error) {
   return error == nullptr ? -1 : Info(error)->sql_offset;
+}
+
+size_t dqc_error_attempt_count(const dqc_error* error) {
+  return error == nullptr ? 0 : Info(error)->attempts.size();
+}
+
+dqc_status dqc_error_attempt(const dqc_error* error, size_t index, dqc_attempt* out) {
+  if (out == nullptr || out->struct_size < sizeof(uint32_t)) return DQC_E_MISUSE;
+  const uint32_t size = out->struct_size;
+  dqc_attempt row{};
+  row.struct_size = size;
+  const bool found = index < dqc_error_attempt_count(error);
+  row.address = row.leader = row.cause = "";
+  if (found) {
+    const dqc::Attempt& from = Info(error)->attempts[index];
+    row.phase = static_cast<int32_t>(from.phase);
+    row.code = static_cast<dqc_status>(from.code);
+    row.elapsed_us = from.elapsed_us;
+    row.address = from.address.c_str();
+    row.leader = from.leader.c_str();
+    row.cause = from.cause.c_str();
+  }
+  std::memcpy(out, &row, std::min<size_t>(size, sizeof(row)));
+  return found ? DQC_OK : DQC_E_MISUSE;
 }
 
 dqc_error* dqc_error_retain(const dqc_error* error) {

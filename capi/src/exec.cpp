@@ -10,14 +10,17 @@ namespace {
 
 using session::OpKind;
 
-Result<IntrusivePtr<Call>> TextCall(dqc_conn* conn, const char* sql, size_t sql_size,
+// Of a connection or a client.
+template <typename Handle>
+Result<IntrusivePtr<Call>> TextCall(Handle* handle, const char* sql, size_t sql_size,
                                     const dqc_value* args, size_t arg_count,
                                     const dqc_call_options* options, bool discard_rows) {
-  DQC_TRY(Check(conn, "connection"));
+  const Result<Shared*> shared = SharedOf(handle);
+  DQC_TRY(shared.status());
   DQC_TRY(CheckOptions(options));
-  IntrusivePtr<Call> call = conn->shared->NewCall(OpKind::kStatement, options);
+  IntrusivePtr<Call> call = (*shared)->NewCall(OpKind::kStatement, options);
   call->discard_rows = discard_rows;
-  DQC_TRY(SetText(*conn->shared, call.get(), Text(sql, sql_size), args, arg_count, discard_rows));
+  DQC_TRY(SetText(**shared, call.get(), Text(sql, sql_size), args, arg_count, discard_rows));
   return call;
 }
 
@@ -32,13 +35,15 @@ Result<IntrusivePtr<Call>> StmtCall(dqc_stmt* stmt, const dqc_value* args, size_
   return call;
 }
 
-Result<IntrusivePtr<Call>> ScriptCall(dqc_conn* conn, const char* sql, size_t sql_size,
+template <typename Handle>
+Result<IntrusivePtr<Call>> ScriptCall(Handle* handle, const char* sql, size_t sql_size,
                                       const dqc_call_options* options, bool discard_rows) {
-  DQC_TRY(Check(conn, "connection"));
+  const Result<Shared*> shared = SharedOf(handle);
+  DQC_TRY(shared.status());
   DQC_TRY(CheckOptions(options));
   const std::string_view text = Text(sql, sql_size);
   DQC_TRY(CheckScript(text));
-  IntrusivePtr<Call> call = conn->shared->NewCall(OpKind::kScript, options);
+  IntrusivePtr<Call> call = (*shared)->NewCall(OpKind::kScript, options);
   call->discard_rows = discard_rows;
   call->sql = text;
   return call;
@@ -60,21 +65,29 @@ Result<IntrusivePtr<Call>> PrepareCall(dqc_conn* conn, const char* sql, size_t s
   return call;
 }
 
-Shared* SharedOf(dqc_conn* conn) { return conn->shared.get(); }
-Shared* SharedOf(dqc_stmt* stmt) { return reinterpret_cast<Statement*>(stmt)->shared.get(); }
+// The call is good, so is its handle.
+Shared* HandleOf(dqc_conn* conn) { return conn->shared.get(); }
+Shared* HandleOf(dqc_client* client) { return client->shared.get(); }
+Shared* HandleOf(dqc_stmt* stmt) { return reinterpret_cast<Statement*>(stmt)->shared.get(); }
 
 template <typename Handle>
 Status SubmitCall(Handle* handle, Result<IntrusivePtr<Call>> call, dqc_callback callback,
                   void* user_data, uint64_t* op) {
   DQC_TRY(call.status());
-  return SharedOf(handle)->Submit(std::move(*call), callback, user_data, op);
+  return HandleOf(handle)->Submit(std::move(*call), callback, user_data, op);
+}
+
+template <typename Handle>
+Status Run(Handle* handle, Result<IntrusivePtr<Call>> call, dqc_result* result) {
+  DQC_TRY(call.status());
+  return HandleOf(handle)->RunBlocking(std::move(*call), result);
 }
 
 template <typename Handle>
 Status BeginRows(Handle* handle, Result<IntrusivePtr<Call>> call, dqc_rows** out) {
   if (out == nullptr) return Status::Make(Code::kMisuse, "out is NULL");
   DQC_TRY(call.status());
-  return SharedOf(handle)->BeginRows(std::move(*call), out);
+  return HandleOf(handle)->BeginRows(std::move(*call), out);
 }
 
 template <typename T>
@@ -157,9 +170,7 @@ dqc_status dqc_conn_exec(dqc_conn* conn, const char* sql, size_t sql_size, const
                          dqc_error** error) {
   Clear(result);
   return guard(error, [&]() -> Status {
-    auto call = TextCall(conn, sql, sql_size, args, arg_count, options, true);
-    DQC_TRY(call.status());
-    return conn->shared->RunBlocking(std::move(*call), result);
+    return Run(conn, TextCall(conn, sql, sql_size, args, arg_count, options, true), result);
   });
 }
 
@@ -176,9 +187,7 @@ dqc_status dqc_conn_script(dqc_conn* conn, const char* sql, size_t sql_size,
                            const dqc_call_options* options, dqc_result* result, dqc_error** error) {
   Clear(result);
   return guard(error, [&]() -> Status {
-    auto call = ScriptCall(conn, sql, sql_size, options, true);
-    DQC_TRY(call.status());
-    return conn->shared->RunBlocking(std::move(*call), result);
+    return Run(conn, ScriptCall(conn, sql, sql_size, options, true), result);
   });
 }
 
@@ -200,9 +209,7 @@ dqc_status dqc_stmt_exec(dqc_stmt* stmt, const dqc_value* args, size_t arg_count
                          const dqc_call_options* options, dqc_result* result, dqc_error** error) {
   Clear(result);
   return guard(error, [&]() -> Status {
-    auto call = StmtCall(stmt, args, arg_count, options, true);
-    DQC_TRY(call.status());
-    return SharedOf(stmt)->RunBlocking(std::move(*call), result);
+    return Run(stmt, StmtCall(stmt, args, arg_count, options, true), result);
   });
 }
 
@@ -211,6 +218,65 @@ dqc_status dqc_stmt_query(dqc_stmt* stmt, const dqc_value* args, size_t arg_coun
   Clear(out);
   return guard(error, [&]() -> Status {
     return BeginRows(stmt, StmtCall(stmt, args, arg_count, options, false), out);
+  });
+}
+
+dqc_status dqc_client_exec_async(dqc_client* client, const char* sql, size_t sql_size,
+                                 const dqc_value* args, size_t arg_count,
+                                 const dqc_call_options* options, dqc_callback callback,
+                                 void* user_data, uint64_t* op, dqc_error** error) {
+  Clear(op);
+  return guard(error, [&]() -> Status {
+    return SubmitCall(client, TextCall(client, sql, sql_size, args, arg_count, options, true),
+                      callback, user_data, op);
+  });
+}
+
+dqc_status dqc_client_query_async(dqc_client* client, const char* sql, size_t sql_size,
+                                  const dqc_value* args, size_t arg_count,
+                                  const dqc_call_options* options, dqc_callback callback,
+                                  void* user_data, uint64_t* op, dqc_error** error) {
+  Clear(op);
+  return guard(error, [&]() -> Status {
+    return SubmitCall(client, TextCall(client, sql, sql_size, args, arg_count, options, false),
+                      callback, user_data, op);
+  });
+}
+
+dqc_status dqc_client_script_async(dqc_client* client, const char* sql, size_t sql_size,
+                                   const dqc_call_options* options, dqc_callback callback,
+                                   void* user_data, uint64_t* op, dqc_error** error) {
+  Clear(op);
+  return guard(error, [&]() -> Status {
+    return SubmitCall(client, ScriptCall(client, sql, sql_size, options, false), callback,
+                      user_data, op);
+  });
+}
+
+dqc_status dqc_client_exec(dqc_client* client, const char* sql, size_t sql_size,
+                           const dqc_value* args, size_t arg_count, const dqc_call_options* options,
+                           dqc_result* result, dqc_error** error) {
+  Clear(result);
+  return guard(error, [&]() -> Status {
+    return Run(client, TextCall(client, sql, sql_size, args, arg_count, options, true), result);
+  });
+}
+
+dqc_status dqc_client_query(dqc_client* client, const char* sql, size_t sql_size,
+                            const dqc_value* args, size_t arg_count,
+                            const dqc_call_options* options, dqc_rows** out, dqc_error** error) {
+  Clear(out);
+  return guard(error, [&]() -> Status {
+    return BeginRows(client, TextCall(client, sql, sql_size, args, arg_count, options, false), out);
+  });
+}
+
+dqc_status dqc_client_script(dqc_client* client, const char* sql, size_t sql_size,
+                             const dqc_call_options* options, dqc_result* result,
+                             dqc_error** error) {
+  Clear(result);
+  return guard(error, [&]() -> Status {
+    return Run(client, ScriptCall(client, sql, sql_size, options, true), result);
   });
 }
 

@@ -111,14 +111,14 @@ Status dqc_rows::WaitForEnd() {
 
 void dqc_rows::BufferRest() noexcept {
   call_->no_backpressure = true;
-  if (call_->stalled.exchange(false)) shared_->connection->Resume(call_.get());
+  if (call_->stalled.exchange(false)) shared_->target->Resume(call_.get());
 }
 
 void dqc_rows::Free() noexcept {
   const IntrusivePtr<Shared> shared = shared_;
   if (!done_) {
     shared->DropOpenCursor(this);
-    shared->connection->PostCancel(call_.get());
+    shared->target->PostCancel(call_.get());
   }
   batch_ = nullptr;
   kept_.clear();

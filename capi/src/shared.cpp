@@ -16,7 +16,7 @@ using client::Key;
 session::SessionOptions SessionOptionsOf(const Config& config) {
   session::SessionOptions o;
   const auto u64 = [&](Key key) { return static_cast<uint64_t>(config.integer(key)); };
-  o.node = config.addresses().front();
+  if (!config.addresses().empty()) o.node = config.addresses().front();
   o.database = config.database();
   o.client_id = uv_hrtime();  // any number does: no release uses it (protocol 5.2)
   o.limits = config.limits();
@@ -33,10 +33,12 @@ session::SessionOptions SessionOptionsOf(const Config& config) {
   return o;
 }
 
-net::ConnectionOptions OptionsOf(const Config& config) {
+}  // namespace
+
+net::ConnectionOptions ConnectionOptionsOf(const Config& config) {
   net::ConnectionOptions o;
   o.session = SessionOptionsOf(config);
-  o.address = config.addresses().front();
+  o.address = o.session.node;
   o.stagger_us = config.duration_us(Key::kHappyEyeballsDelay);
   o.quick_ack = config.flag(Key::kQuickAck);
   o.socket.keepalive_idle_us = config.duration_us(Key::kKeepaliveIdle);
@@ -45,12 +47,6 @@ net::ConnectionOptions OptionsOf(const Config& config) {
   o.socket.user_timeout_us = config.duration_us(Key::kTcpUserTimeout);
   return o;
 }
-
-session::Time DeadlineAfter(session::Time now, uint64_t us) {
-  return us == 0 || us >= session::kNever - now ? session::kNever : now + us;
-}
-
-}  // namespace
 
 Status CheckOptions(const dqc_call_options* options) {
   if (options == nullptr) return {};
@@ -66,47 +62,94 @@ Status CheckOptions(const dqc_call_options* options) {
 }
 
 Shared::Shared(IntrusivePtr<net::Loop> loop_in, IntrusivePtr<net::EventQueue> queue_in,
-               const Config& config, IntrusivePtr<net::Hooks> hooks)
+               const Config& config)
     : loop(std::move(loop_in)),
       queue(std::move(queue_in)),
-      connection(IntrusivePtr<net::Connection>::Adopt(new net::Connection(
-          loop, queue ? queue : IntrusivePtr<net::EventQueue>::Share(loop->ready()),
-          OptionsOf(config), std::move(hooks)))),
       calls(IntrusivePtr<Pool<Call>>::Adopt(new Pool<Call>(kCallsKept))),
       cursors(IntrusivePtr<Pool<dqc_rows>>::Adopt(new Pool<dqc_rows>(kCursorsKept))),
       timeout_us(config.duration_us(Key::kTimeout)),
       connect_timeout_us(config.duration_us(Key::kConnectTimeout)),
       limits(config.limits()),
-      has_database(!config.database().empty()) {
+      has_database(!config.database().empty()),
+      leased(false) {
   loop->set_poll_us(config.duration_us(Key::kPollTime));
+}
+
+Shared::Shared(const Shared& client)
+    : RefCounted(),
+      loop(client.loop),
+      queue(client.queue),
+      calls(client.calls),
+      cursors(client.cursors),
+      timeout_us(client.timeout_us),
+      connect_timeout_us(client.connect_timeout_us),
+      limits(client.limits),
+      has_database(client.has_database),
+      leased(true) {}
+
+Result<Shared*> SharedOf(const dqc_conn* conn) {
+  DQC_TRY(Check(conn, "connection"));
+  return conn->shared.get();
+}
+
+Result<Shared*> SharedOf(const dqc_client* client) {
+  DQC_TRY(Check(client, "client"));
+  return client->shared.get();
+}
+
+Result<Place> PlaceOf(dqc_loop* loop, dqc_queue* queue) {
+  if (!WatchForks()) return Status::OutOfMemory();
+  Place place;
+  if (loop != nullptr) {
+    DQC_TRY(Check(loop, "loop"));
+    place.loop = loop->loop;
+    place.loop->AddUser();
+  } else {
+    auto made = net::Loop::Make(net::LoopMode::kDriven, nullptr);  // the handle is its one user
+    DQC_TRY(made.status());
+    place.loop = std::move(*made);
+  }
+  if (queue != nullptr) {
+    DQC_TRY(Check(queue, "queue"));
+    if (place.loop->mode() != net::LoopMode::kThreaded) {
+      return Status::Make(Code::kMisuse,
+                          "a queue goes with a threaded loop; this loop's events are delivered by "
+                          "running it");
+    }
+    place.queue = queue->queue;
+  }
+  return place;
+}
+
+session::Time Shared::DeadlineAfter(int64_t us) {
+  const session::Time now = net::Loop::Now();
+  const auto span = static_cast<session::Time>(us);
+  return us == 0 || span >= session::kNever - now ? session::kNever : now + span;
 }
 
 IntrusivePtr<Call> Shared::NewCall(session::OpKind kind, const dqc_call_options* options) {
   IntrusivePtr<Call> call = Call::Make(calls);
   call->kind = kind;
-  call->id = connection->NextOperationId();
-  call->connection = connection;
-  uint64_t timeout = static_cast<uint64_t>(timeout_us);
+  call->id = target->NextOperationId();
+  call->target = target;
+  int64_t timeout = timeout_us;
   if (options != nullptr && options->struct_size >= sizeof(dqc_call_options) &&
       options->timeout_ms != 0) {
-    timeout = options->timeout_ms >= UINT64_MAX / 1000 ? 0 : options->timeout_ms * 1000;
+    timeout = options->timeout_ms >= INT64_MAX / 1000
+                  ? 0
+                  : static_cast<int64_t>(options->timeout_ms) * 1000;
   }
-  call->deadline = DeadlineAfter(net::Loop::Now(), timeout);
+  call->idempotent = options != nullptr && (options->flags & DQC_CALL_IDEMPOTENT) != 0;
+  call->stay_alone = options != nullptr && (options->flags & DQC_CALL_ALONE) != 0;
+  call->deadline = DeadlineAfter(timeout);
   return call;
 }
 
 Status Shared::Dispatch(IntrusivePtr<Call> call) {
-  switch (call->kind) {
-    case session::OpKind::kConnect: {
-      call->deadline = DeadlineAfter(net::Loop::Now(), static_cast<uint64_t>(connect_timeout_us));
-      return connection->Connect(IntrusivePtr<net::QueuedOperation>::Adopt(call.Detach()));
-    }
-    case session::OpKind::kClose:
-      call->deadline = session::kNever;  // the drain options bound it
-      return connection->Close(IntrusivePtr<net::QueuedOperation>::Adopt(call.Detach()));
-    default:
-      return connection->Submit(IntrusivePtr<net::QueuedOperation>::Adopt(call.Detach()));
+  if (returned) {
+    return Status::Make(Code::kClosed, "the connection was given back to its client");
   }
+  return target->Submit(IntrusivePtr<net::QueuedOperation>::Adopt(call.Detach()));
 }
 
 Status Shared::Submit(IntrusivePtr<Call> call, dqc_callback callback, void* user_data,
@@ -117,7 +160,7 @@ Status Shared::Submit(IntrusivePtr<Call> call, dqc_callback callback, void* user
   }
   call->callback = callback;
   call->user_data = user_data;
-  call->out = IntrusivePtr<net::EventQueue>::Share(connection->out());
+  call->out = IntrusivePtr<net::EventQueue>::Share(target->out());
   const uint64_t id = call->id;
   DQC_TRY(Dispatch(std::move(call)));
   if (op != nullptr) *op = id;

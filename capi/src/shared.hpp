@@ -1,33 +1,47 @@
 /* SPDX-License-Identifier: MIT */
-// What the handles of one connection have in common.
+// What the handles of one connection, or of one client, have in common.
 #pragma once
 
+#include <atomic>
 #include <mutex>
 #include <vector>
 
 #include "call.hpp"
 #include "client/config.hpp"
 #include "handle.hpp"
-#include "net/connection.hpp"
+#include "net/client.hpp"
 
 namespace dqc::capi {
 
 class Shared : public RefCounted<Shared> {
  public:
+  // The target is still to be set.
   Shared(IntrusivePtr<net::Loop> loop, IntrusivePtr<net::EventQueue> queue,
-         const client::Config& config, IntrusivePtr<net::Hooks> hooks);
+         const client::Config& config);
+  // Of a connection leased from `client`.
+  explicit Shared(const Shared& client);
 
   const IntrusivePtr<net::Loop> loop;
   const IntrusivePtr<net::EventQueue>
       queue;  // null: events go to the loop's own, for whoever drives it
-  const IntrusivePtr<net::Connection> connection;
+  IntrusivePtr<net::Target> target;
   const IntrusivePtr<Pool<Call>> calls;
   const IntrusivePtr<Pool<dqc_rows>> cursors;
   const int64_t timeout_us;
   const int64_t connect_timeout_us;
   const Limits limits;
   const bool has_database;
+  const bool leased;
+  std::atomic<bool> returned{false};  // the lease is over: nothing may be submitted any more
 
+  net::Connection* connection() const { return static_cast<net::Connection*>(target.get()); }
+  net::Client* client() const { return static_cast<net::Client*>(target.get()); }
+  // Where the target's events go.
+  IntrusivePtr<net::EventQueue> events() const {
+    return queue ? queue : IntrusivePtr<net::EventQueue>::Share(loop->ready());
+  }
+
+  static session::Time DeadlineAfter(int64_t us);  // 0: never
   // A call with its identity, deadline and destination.
   IntrusivePtr<Call> NewCall(session::OpKind kind, const dqc_call_options* options);
   // For a callback: submits and tells the operation's number.
@@ -55,9 +69,35 @@ class Shared : public RefCounted<Shared> {
 
 Status CheckOptions(const dqc_call_options* options);
 
+// Options of connections as the configuration has them; its address is the first, if any.
+net::ConnectionOptions ConnectionOptionsOf(const client::Config& config);
+
+// A loop for a new handle, as one more user of it, and the queue of its events, checked.
+struct Place {
+  IntrusivePtr<net::Loop> loop;
+  IntrusivePtr<net::EventQueue> queue;
+
+  Place() = default;
+  Place(Place&& other) = default;
+  Place& operator=(Place&&) = delete;
+  ~Place() {
+    if (loop) loop->DropUser();
+  }
+  void Keep() { loop = nullptr; }  // the handle exists
+};
+Result<Place> PlaceOf(dqc_loop* loop, dqc_queue* queue);
+
+// The handle's, or why it cannot be used.
+Result<Shared*> SharedOf(const dqc_conn* conn);
+Result<Shared*> SharedOf(const dqc_client* client);
+
 }  // namespace dqc::capi
 
 struct dqc_conn : dqc::capi::Handle<0x64716363> {
+  dqc::IntrusivePtr<dqc::capi::Shared> shared;
+};
+
+struct dqc_client : dqc::capi::Handle<0x6471636b> {
   dqc::IntrusivePtr<dqc::capi::Shared> shared;
 };
 

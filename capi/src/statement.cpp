@@ -23,7 +23,8 @@ Statement::~Statement() {
   magic = 0;
   if (forked()) return;
   if (finalizer_)
-    shared->connection->PostSubmit(IntrusivePtr<net::QueuedOperation>::Adopt(finalizer_.Detach()));
+    shared->connection()->PostSubmit(
+        IntrusivePtr<net::QueuedOperation>::Adopt(finalizer_.Detach()));
 }
 
 dqc_stmt* Statement::Lend() {

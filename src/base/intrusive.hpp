@@ -43,6 +43,9 @@ class IntrusivePtr {
     if (p_ != nullptr) p_->Retain();
   }
   IntrusivePtr(IntrusivePtr&& other) noexcept : p_(std::exchange(other.p_, nullptr)) {}
+  template <typename Derived>
+  IntrusivePtr(IntrusivePtr<Derived> other)  // NOLINT(google-explicit-constructor)
+      : p_(other.Detach()) {}
   IntrusivePtr& operator=(IntrusivePtr other) noexcept {
     std::swap(p_, other.p_);
     return *this;

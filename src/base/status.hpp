@@ -86,8 +86,8 @@ struct ErrorInfo {
   std::string message;      // what, where, what to do
   std::string
       line;  // message and, where a request was made, what became of it: made by Status::Make
-  std::string server_text;  // the server's own words
-  std::string node;         // address of the node
+  std::string server_text;        // the server's own words
+  std::string node;               // address of the node
   std::vector<Attempt> attempts;  // a search for the leader: the last try of each node
   mutable std::atomic<uint32_t> refs{1};
 

@@ -66,4 +66,13 @@ std::string AddressMap::Apply(const std::string& address) const {
   return FormatAddress(to);
 }
 
+bool AddressMap::LeadsTo(const std::string& address) const {
+  const Result<Address> at = ParseAddress(address, 0);
+  if (!at.ok()) return false;
+  for (const auto& [from, to] : entries_) {
+    if (to.host == at->host && (to.port == 0 || to.port == at->port)) return true;
+  }
+  return false;
+}
+
 }  // namespace dqc::client

@@ -24,6 +24,8 @@ class AddressMap {
   // no entry names, and what is no address, stays as it is. The result is not mapped again.
   std::string Apply(const std::string& address) const;
 
+  // Whether an entry leads to this address: whoever wrote the map trusts it.
+  bool LeadsTo(const std::string& address) const;
   bool empty() const { return entries_.empty(); }
 
  private:

@@ -114,7 +114,9 @@ enum class KeyType : uint8_t { kText, kBool, kInteger, kBytes, kDuration, kEnum 
   X(PoolCheck, "pool_check", kDuration, "30s", 0, 86400000000, "", "0.1",                          \
     "a connection unused for longer is checked before it is used again")                           \
   X(PoolQueue, "pool_queue", kInteger, "65536", 1, 1 << 24, "", "0.1",                             \
-    "operations that may wait for a connection of the pool")
+    "operations that may wait for a connection of the pool")                                       \
+  X(GroupCommit, "group_commit", kInteger, "512", 1, 1 << 20, "", "0.1",                           \
+    "writes of a client that may share a transaction, where they wait anyway; 1: none do")
 
 #define DQC_X(Id, key, type, def, min, max, values, since, doc) k##Id,
 enum class Key : uint8_t { DQC_CONFIG_KEYS(DQC_X) kCount };

@@ -23,7 +23,7 @@ void LeaderSearch::Want(uint64_t request, Time deadline, Time now) {
   ++counters_.requests;
   if (requests_.empty()) rows_.clear();
   if (deadline <= now) {
-    host_->Refuse(request, LateStatus({request, now, deadline}));
+    host_->Refuse(request, Failure(0));
     return;
   }
   try {
@@ -125,7 +125,7 @@ void LeaderSearch::Expire(Time now) {
     }
     any = true;
     const Request request = requests_[i];
-    const Status status = LateStatus(request);
+    const Status status = Failure(now_ - request.since);
     requests_.erase(requests_.begin() + static_cast<std::ptrdiff_t>(i));
     if (const size_t own = FindTry(request.attempt); own < attempts_.size()) DropAt(own);
     host_->Refuse(request.id, status);

@@ -111,6 +111,8 @@ class LeaderSearch {
 
   // The table of a failed search, for Status: a row per node tried since the search began.
   std::vector<Attempt> Explain() const;
+  // Why nobody was found within `waited_us`: the message sums the table up.
+  Status Failure(Time waited_us) const noexcept;
 
  private:
   // An address that may be dialled, and what this search knows of it.
@@ -203,7 +205,6 @@ class LeaderSearch {
   void Note(const Try& from, Phase phase, Code code, const std::string& leader,
             const std::string& cause) noexcept;
   void NoteFailure(const Try& from, const Status& status) noexcept;
-  Status LateStatus(const Request& request) const noexcept;
   Code LateCode(const std::vector<Attempt>& rows) const;
   Status WithTable(const Status& status) const noexcept;
 

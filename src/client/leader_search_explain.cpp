@@ -111,13 +111,13 @@ Code LeaderSearch::LateCode(const std::vector<Attempt>& rows) const {
   return unreached == dialled ? Code::kConnect : Code::kTimeout;
 }
 
-Status LeaderSearch::LateStatus(const Request& request) const noexcept {
+Status LeaderSearch::Failure(Time waited_us) const noexcept {
   try {
     ErrorInfo info;
     info.attempts = Explain();
     info.code = LateCode(info.attempts);
     info.phase = Phase::kLeader;
-    info.message = "no leader found within " + Span(now_ - request.since);
+    info.message = "no leader found within " + Span(waited_us);
     if (info.attempts.empty()) {
       info.message += places_.empty() ? ": no node is known" : ": no node was tried";
       return Status::Make(info);

@@ -4,10 +4,6 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include <algorithm>
-#include <cstring>
-#include <new>
-
 namespace dqc::net {
 
 using session::kNever;
@@ -20,41 +16,16 @@ constexpr size_t kSlicesPerWrite = 64;
 
 }  // namespace
 
-void QueuedOperation::ResetQueued() {
-  ResetOperation();
-  out = nullptr;
-  connection = nullptr;
-  resume_posted_ = cancel_posted_ = false;
-}
-
-void QueuedOperation::Consumed(uint64_t bytes) noexcept {
-  unconsumed_bytes -= bytes;
-  if (stalled.exchange(false) && connection) connection->Resume(this);
-}
-
 Connection::Connection(IntrusivePtr<Loop> loop, IntrusivePtr<EventQueue> out,
                        ConnectionOptions options, IntrusivePtr<Hooks> hooks)
-    : loop_(std::move(loop)),
-      out_(std::move(out)),
+    : Target(std::move(loop), std::move(out), 1),
       options_(std::move(options)),
       hooks_(std::move(hooks)),
       session_(options_.session, this) {
-  give_up_.connection = dialed_.connection = this;
+  give_up_.connection = returned_.connection = dialed_.connection = this;
 }
 
 Connection::~Connection() = default;
-
-// Every entry from libuv and from commands: C frames are above, and memory may run out.
-template <typename Work>
-void Connection::Guarded(Work work) noexcept {
-  const auto held = IntrusivePtr<Connection>::Share(this);
-  try {
-    work();
-  } catch (const std::bad_alloc&) {
-    session_.Fail(Status::OutOfMemory());
-  }
-  AfterEntry();
-}
 
 void Connection::Log(LogLevel level, const char* event, std::string_view message) noexcept {
   if (!hooks_ || !hooks_->wants(level) || gave_up_) return;
@@ -68,12 +39,48 @@ void Connection::Log(LogLevel level, const char* event, std::string_view message
 // ---------------------------------------------------------------------------------------------
 // submission
 
-void Connection::Accept(IntrusivePtr<QueuedOperation> op, void (*run)(Command*) noexcept) noexcept {
+Status Connection::Submit(IntrusivePtr<QueuedOperation> op) {
+  op->connection = IntrusivePtr<Connection>::Share(this);
+  if (op->kind == session::OpKind::kConnect) return Connect(std::move(op));
+  if (op->kind == session::OpKind::kClose) return Close(std::move(op));
+  if (!OnLoopThread()) {
+    PostSubmit(std::move(op));
+    return {};
+  }
   loop_->OperationStarted();
-  QueuedOperation* raw = op.Detach();
-  raw->command_.op = raw;
-  raw->command_.run = run;
-  loop_->Post(&raw->command_);
+  const Status status = Run(std::move(op));
+  if (!status.ok()) loop_->OperationDone();
+  loop_->EventReadyOutside();
+  return status;
+}
+
+Status Connection::Run(IntrusivePtr<QueuedOperation> op) {
+  const auto held = IntrusivePtr<Connection>::Share(this);
+  if (op->kind == session::OpKind::kConnect) {
+    StartConnecting(std::move(op));
+    return {};
+  }
+  Status status;
+  try {
+    status = session_.Submit(IntrusivePtr<session::Operation>::Adopt(op.Detach()), Loop::Now());
+  } catch (const std::bad_alloc&) {
+    status = Status::OutOfMemory();
+  }
+  AfterEntry();
+  return status;
+}
+
+void Connection::PostSubmit(IntrusivePtr<QueuedOperation> op) noexcept {
+  loop_->OperationStarted();
+  op->connection = IntrusivePtr<Connection>::Share(this);
+  op->Post(QueuedOperation::Way::kSubmit, loop_.get(),
+           [](IntrusivePtr<QueuedOperation> self) noexcept {
+             const IntrusivePtr<Connection> connection = self->connection;
+             Status status = connection->Run(self);
+             if (status.ok()) return;
+             self->status = std::move(status);
+             connection->OnDone(IntrusivePtr<session::Operation>::Share(self.get()));
+           });
 }
 
 Status Connection::Connect(IntrusivePtr<QueuedOperation> op) {
@@ -81,88 +88,57 @@ Status Connection::Connect(IntrusivePtr<QueuedOperation> op) {
   if (!state_.compare_exchange_strong(expected, State::kConnecting)) {
     return Status::Make(Code::kMisuse, "the connection was connected before: make a new one");
   }
-  if (!OnLoopThread()) {
-    Accept(std::move(op), [](Command* command) noexcept {
-      auto self = IntrusivePtr<QueuedOperation>::Adopt(
-          static_cast<QueuedOperation::OwnCommand*>(command)->op);
-      const IntrusivePtr<Connection> connection = self->connection;
-      connection->StartConnecting(std::move(self));
-    });
+  loop_->OperationStarted();
+  if (OnLoopThread()) {
+    StartConnecting(std::move(op));
+    loop_->EventReadyOutside();
     return {};
   }
-  loop_->OperationStarted();
-  StartConnecting(std::move(op));
-  loop_->EventReadyOutside();
+  op->Post(QueuedOperation::Way::kSubmit, loop_.get(),
+           [](IntrusivePtr<QueuedOperation> self) noexcept {
+             const IntrusivePtr<Connection> connection = self->connection;
+             connection->StartConnecting(std::move(self));
+           });
   return {};
-}
-
-Status Connection::Submit(IntrusivePtr<QueuedOperation> op) {
-  if (!OnLoopThread()) {
-    PostSubmit(std::move(op));
-    return {};
-  }
-  Status status;
-  loop_->OperationStarted();
-  const auto held = IntrusivePtr<Connection>::Share(this);
-  try {
-    status = session_.Submit(IntrusivePtr<session::Operation>::Adopt(op.Detach()), Loop::Now());
-  } catch (const std::bad_alloc&) {
-    status = Status::OutOfMemory();
-  }
-  if (!status.ok()) loop_->OperationDone();
-  AfterEntry();
-  loop_->EventReadyOutside();
-  return status;
-}
-
-void Connection::PostSubmit(IntrusivePtr<QueuedOperation> op) noexcept {
-  Accept(std::move(op), [](Command* command) noexcept {
-    const auto self = IntrusivePtr<QueuedOperation>::Adopt(
-        static_cast<QueuedOperation::OwnCommand*>(command)->op);
-    const IntrusivePtr<Connection> connection = self->connection;
-    connection->Guarded([&] {
-      Status status;
-      try {
-        status = connection->session_.Submit(IntrusivePtr<session::Operation>::Share(self.get()),
-                                             Loop::Now());
-      } catch (const std::bad_alloc&) {
-        status = Status::OutOfMemory();
-      }
-      if (status.ok()) return;
-      self->status = std::move(status);
-      connection->OnDone(IntrusivePtr<session::Operation>::Share(self.get()));
-    });
-  });
-}
-
-void Connection::PostCancel(QueuedOperation* op) noexcept {
-  if (op->cancel_posted_.exchange(true)) return;
-  op->Retain();
-  op->cancel_.op = op;
-  op->cancel_.run = [](Command* command) noexcept {
-    const auto self = IntrusivePtr<QueuedOperation>::Adopt(
-        static_cast<QueuedOperation::OwnCommand*>(command)->op);
-    const IntrusivePtr<Connection> connection = self->connection;
-    if (connection)
-      connection->Guarded([&] { connection->session_.Cancel(self->id, Loop::Now()); });
-  };
-  loop_->Post(&op->cancel_);
 }
 
 Status Connection::Close(IntrusivePtr<QueuedOperation> op) {
-  if (!OnLoopThread()) {
-    Accept(std::move(op), [](Command* command) noexcept {
-      auto self = IntrusivePtr<QueuedOperation>::Adopt(
-          static_cast<QueuedOperation::OwnCommand*>(command)->op);
-      const IntrusivePtr<Connection> connection = self->connection;
-      connection->RunClose(std::move(self));
-    });
+  loop_->OperationStarted();
+  if (OnLoopThread()) {
+    RunClose(std::move(op));
+    loop_->EventReadyOutside();
     return {};
   }
-  loop_->OperationStarted();
-  RunClose(std::move(op));
-  loop_->EventReadyOutside();
+  op->Post(QueuedOperation::Way::kSubmit, loop_.get(),
+           [](IntrusivePtr<QueuedOperation> self) noexcept {
+             const IntrusivePtr<Connection> connection = self->connection;
+             connection->RunClose(std::move(self));
+           });
   return {};
+}
+
+void Connection::PostCancel(QueuedOperation* op) noexcept {
+  op->Post(QueuedOperation::Way::kCancel, loop_.get(),
+           [](IntrusivePtr<QueuedOperation> self) noexcept {
+             const IntrusivePtr<Connection> connection = self->connection;
+             if (connection) connection->CancelHere(self->id);
+           });
+}
+
+void Connection::CancelHere(uint64_t op_id) noexcept {
+  Guarded([&] { session_.Cancel(op_id, Loop::Now()); });
+}
+
+void Connection::PauseHere(uint64_t op_id, bool pause) noexcept {
+  Guarded([&] { session_.Pause(op_id, pause, Loop::Now()); });
+}
+
+void Connection::ResumeHere() noexcept {
+  Guarded([&] { session_.Resume(Loop::Now()); });
+}
+
+void Connection::CancelAll() noexcept {
+  Guarded([&] { session_.CancelAll(Loop::Now()); });
 }
 
 void Connection::RunClose(IntrusivePtr<QueuedOperation> op) noexcept {
@@ -215,17 +191,22 @@ Status Connection::Pause(uint64_t op_id, bool pause) {
 }
 
 void Connection::Resume(QueuedOperation* op) noexcept {
-  if (op->resume_posted_.exchange(true)) return;
-  op->Retain();
-  op->resume_.op = op;
-  op->resume_.run = [](Command* command) noexcept {
-    auto self = IntrusivePtr<QueuedOperation>::Adopt(
-        static_cast<QueuedOperation::OwnCommand*>(command)->op);
-    self->resume_posted_ = false;
-    const IntrusivePtr<Connection> connection = self->connection;
-    if (connection) connection->Guarded([&] { connection->session_.Resume(Loop::Now()); });
+  op->Post(QueuedOperation::Way::kResume, loop_.get(),
+           [](IntrusivePtr<QueuedOperation> self) noexcept {
+             const IntrusivePtr<Connection> connection = self->connection;
+             if (connection) connection->ResumeHere();
+           });
+}
+
+void Connection::Return() noexcept {
+  Retain();
+  returned_.run = [](Command* command) noexcept {
+    const auto self =
+        IntrusivePtr<Connection>::Adopt(static_cast<OwnCommand*>(command)->connection);
+    if (self->owner_ == nullptr) return self->GiveUp();
+    self->owner_->OnReturned(self.get());
   };
-  loop_->Post(&op->resume_);
+  loop_->Post(&returned_);
 }
 
 void Connection::GiveUp() noexcept {
@@ -242,95 +223,6 @@ void Connection::GiveUp() noexcept {
 void Connection::AbandonAfterFork() noexcept {
   const int fd = fd_.exchange(-1);
   if (fd >= 0) close(fd);
-}
-
-// -------------------------------------------------------------------------------------------------
-// - dialling
-
-void Connection::StartConnecting(IntrusivePtr<QueuedOperation> op) noexcept {
-  Guarded([&] {
-    if (session_.state() != State::kNew) {  // a close call overtook it
-      op->status = Status::Make(Code::kClosed, "the connection was closed").With(Phase::kClose);
-      return OnDone(IntrusivePtr<session::Operation>::Adopt(op.Detach()));
-    }
-    Retain();  // while registered
-    registered_ = true;
-    loop_->AddConnection();
-    session_.Connect(IntrusivePtr<session::Operation>::Adopt(op.Detach()), Loop::Now());
-    auto timer = std::make_unique<uv_timer_t>();
-    uv_timer_init(loop_->uv(), timer.get());
-    timer->data = this;
-    timer_ = timer.release();
-    Log(LogLevel::kDebug, "connect", "connecting");
-    const Status started = StartDial();
-    if (!started.ok()) session_.Fail(started);
-  });
-}
-
-Status Connection::StartDial() {
-  if (hooks_ && hooks_->dials()) {
-    hooks_->Dial(IntrusivePtr<Connection>::Share(this));
-    return {};
-  }
-  dialer_ = IntrusivePtr<Dialer>::Adopt(new Dialer(loop_.get(), this, options_.stagger_us));
-  return dialer_->Start(options_.address);
-}
-
-void Connection::DialDone(int fd, std::string_view message) noexcept {
-  dialed_fd_ = fd;
-  const size_t size = std::min(message.size(), sizeof(dialed_message_) - 1);
-  std::memcpy(dialed_message_, message.data(), size);
-  dialed_message_[size] = '\0';
-  Retain();
-  dialed_.run = [](Command* command) noexcept {
-    const auto self =
-        IntrusivePtr<Connection>::Adopt(static_cast<OwnCommand*>(command)->connection);
-    const int socket = std::exchange(self->dialed_fd_, -1);
-    if (socket >= 0) return self->OnDialed(socket);
-    self->Guarded([&] {
-      self->session_.Fail(Status::Make(Code::kConnect, "the application could not dial " +
-                                                           self->options_.address + ": " +
-                                                           self->dialed_message_)
-                              .With(Phase::kConnect)
-                              .WithNode(self->options_.address));
-    });
-  };
-  loop_->Post(&dialed_);
-}
-
-void Connection::OnDialed(Result<int> fd) noexcept {
-  dialer_ = nullptr;
-  if (fd.ok() && session_.state() != State::kConnecting) {
-    close(*fd);
-    return;
-  }
-  Guarded([&] {
-    if (!fd.ok()) {
-      Log(LogLevel::kWarning, "connect", fd.status().message());
-      return session_.Fail(fd.status());
-    }
-    int owned = *fd;
-    try {
-      transport_ = MakeSocketTransport(owned, options_.socket);
-    } catch (const std::bad_alloc&) {
-      close(owned);
-      throw;
-    }
-    fd_ = owned;
-    auto poll = std::make_unique<uv_poll_t>();
-    if (const int rc = uv_poll_init(loop_->uv(), poll.get(), owned); rc != 0) {
-      return session_.Fail(Status::Make(Code::kConnect, std::string("the socket to ") +
-                                                            options_.address +
-                                                            " cannot be polled: " + uv_strerror(rc))
-                               .With(Phase::kConnect)
-                               .WithNode(options_.address));
-    }
-    poll_ = poll.release();
-    poll_->data = this;
-    Retain();  // the handle's
-    loop_->AddConnection();
-    session_.TransportReady(Loop::Now());
-  });
 }
 
 // -------------------------------------------------------------------------------------------------
@@ -427,6 +319,12 @@ void Connection::Publish() noexcept {
 }
 
 void Connection::AfterEntry() noexcept {
+  const auto held = IntrusivePtr<Connection>::Share(this);
+  KeepUp();
+  if (owner_ != nullptr) owner_->OnConnection(this);
+}
+
+void Connection::KeepUp() noexcept {
   const State state = session_.state();
   if (state != std::exchange(logged_, state)) {
     if (state == State::kReady) Log(LogLevel::kInfo, "handshake", "ready");
@@ -498,14 +396,18 @@ void Connection::TearDown() noexcept {
 }
 
 void Connection::OnRows(IntrusivePtr<session::Batch> batch) noexcept {
-  static_cast<QueuedOperation*>(batch->op)->out->Push(batch.get());
-  (void)batch.Detach();
+  static_cast<QueuedOperation*>(batch->op)->PushRows(std::move(batch));
 }
 
 void Connection::OnDone(IntrusivePtr<session::Operation> op) noexcept {
   Publish();
-  loop_->OperationDone();
   auto* queued = static_cast<QueuedOperation*>(op.Detach());
+  if (queued->owned) {
+    const auto owned = IntrusivePtr<QueuedOperation>::Adopt(queued);
+    if (owner_ != nullptr) owner_->OnOwnedDone(owned);
+    return;
+  }
+  loop_->OperationDone();
   if (queued == close_op_.get()) {
     loop_->DropCloser(this);
     close_op_ = nullptr;

@@ -4,42 +4,17 @@
 #include <uv.h>
 
 #include <memory>
+#include <new>
 #include <string>
 
 #include "net/dialer.hpp"
 #include "net/event_queue.hpp"
 #include "net/loop.hpp"
+#include "net/target.hpp"
 #include "net/transport.hpp"
 #include "session/session.hpp"
 
 namespace dqc::net {
-
-class Connection;
-
-// An operation that knows where its events go and whose it is.
-class QueuedOperation : public session::Operation {
- public:
-  IntrusivePtr<EventQueue> out;
-  IntrusivePtr<Connection> connection;
-
-  // Rows were used up: the stream may go on. Any thread.
-  void Consumed(uint64_t bytes) noexcept;
-  void RowsDiscarded(uint64_t wire_bytes) noexcept override { Consumed(wire_bytes); }
-
- protected:
-  void ResetQueued();
-
- private:
-  friend class Connection;
-  struct OwnCommand : Command {
-    QueuedOperation* op = nullptr;
-  };
-  OwnCommand command_;  // submit, connect or close
-  OwnCommand resume_;
-  OwnCommand cancel_;
-  std::atomic<bool> cancel_posted_{false};
-  std::atomic<bool> resume_posted_{false};
-};
 
 struct ConnectionOptions {
   session::SessionOptions session;
@@ -69,36 +44,36 @@ class Hooks : public RefCounted<Hooks> {
 
 // A session on a loop: moves bytes between it and a transport, and keeps its time. Outlives the
 // application's handle while it has a socket.
-class Connection final : public RefCounted<Connection>,
-                         private session::Sink,
-                         private Dialer::Owner {
+class Connection final : public Target, private session::Sink, private Dialer::Owner {
  public:
   Connection(IntrusivePtr<Loop> loop, IntrusivePtr<EventQueue> out, ConnectionOptions options,
              IntrusivePtr<Hooks> hooks);
 
-  // --- any thread where the loop is threaded, else its owner. The operation's `out` and
-  // `connection` are set.
-  // An error means: not accepted, no event will follow.
-  Status Connect(IntrusivePtr<QueuedOperation> op);
-  Status Submit(IntrusivePtr<QueuedOperation> op);
-  Status Close(IntrusivePtr<QueuedOperation> op);
-  Status Cancel(uint64_t op_id);
-  Status Pause(uint64_t op_id, bool pause);
-  void Resume(QueuedOperation* op) noexcept;
-  // Any thread, and they cannot fail: for what a _free function starts.
-  void PostSubmit(IntrusivePtr<QueuedOperation> op) noexcept;
-  void PostCancel(QueuedOperation* op) noexcept;
+  Status Submit(IntrusivePtr<QueuedOperation> op) override;
+  Status Cancel(uint64_t op_id) override;
+  Status Pause(uint64_t op_id, bool pause) override;
+  void PostCancel(QueuedOperation* op) noexcept override;
+  void Resume(QueuedOperation* op) noexcept override;
+  void GiveUp() noexcept override;  // ends everything, drains, closes
+  void AbandonAfterFork() noexcept override;
 
   // --- any thread
-  void GiveUp() noexcept;  // the application's handle is gone: end everything, drain, close
+  void PostSubmit(IntrusivePtr<QueuedOperation> op) noexcept;
+  void Return() noexcept;  // whom it was leased to is done with it; once per lease
   void DialDone(int fd, std::string_view message) noexcept;
   session::State state() const { return state_.load(std::memory_order_acquire); }
   session::Era era() const { return era_.load(std::memory_order_acquire); }
-  uint64_t NextOperationId() { return next_op_id_.fetch_add(1, std::memory_order_relaxed); }
-  Loop* loop() const { return loop_.get(); }
-  EventQueue* out() const { return out_.get(); }
   const std::string& address() const { return options_.address; }
-  void AbandonAfterFork() noexcept;  // child of a fork: closes the descriptor, touches nothing else
+
+  // --- the loop's thread, for the owner
+  void SetOwner(ConnectionOwner* owner, void* data) { owner_ = owner, owner_data_ = data; }
+  void* owner_data() const { return owner_data_; }
+  const session::Session& session() const { return session_; }
+  Status Run(IntrusivePtr<QueuedOperation> op);  // Submit, of an operation that counts already
+  void CancelHere(uint64_t op_id) noexcept;
+  void PauseHere(uint64_t op_id, bool pause) noexcept;
+  void ResumeHere() noexcept;
+  void CancelAll() noexcept;
 
   // --- the loop's own
   Connection* next = nullptr;
@@ -108,13 +83,11 @@ class Connection final : public RefCounted<Connection>,
   void EndClose() noexcept;  // tells the application now that the connection is closed
 
  private:
-  friend class RefCounted<Connection>;
-  ~Connection();
-  void Dispose() { delete this; }
+  ~Connection() override;
 
+  Status Connect(IntrusivePtr<QueuedOperation> op);
+  Status Close(IntrusivePtr<QueuedOperation> op);
   void RunClose(IntrusivePtr<QueuedOperation> op) noexcept;
-  bool OnLoopThread() const { return loop_->mode() != LoopMode::kThreaded; }
-  void Accept(IntrusivePtr<QueuedOperation> op, void (*run)(Command*) noexcept) noexcept;
   void StartConnecting(IntrusivePtr<QueuedOperation> op) noexcept;
   Status StartDial();
   void OnRows(IntrusivePtr<session::Batch> batch) noexcept override;
@@ -126,7 +99,8 @@ class Connection final : public RefCounted<Connection>,
   void WriteSome();
   void Log(LogLevel level, const char* event, std::string_view message) noexcept;
   void Publish() noexcept;     // what other threads may ask for; before they hear of it in an event
-  void AfterEntry() noexcept;  // after any call into the session: interest, timer, end of life
+  void AfterEntry() noexcept;  // after any call into the session
+  void KeepUp() noexcept;      // interest, timer, end of life
   void UpdateInterest();
   void UpdateTimer();
   void TearDown() noexcept;
@@ -135,11 +109,11 @@ class Connection final : public RefCounted<Connection>,
   template <typename Work>
   Status Tell(Work work);
 
-  const IntrusivePtr<Loop> loop_;
-  const IntrusivePtr<EventQueue> out_;
   const ConnectionOptions options_;
   const IntrusivePtr<Hooks> hooks_;
   session::Session session_;
+  ConnectionOwner* owner_ = nullptr;
+  void* owner_data_ = nullptr;
   IntrusivePtr<Dialer> dialer_;
   std::unique_ptr<Transport> transport_;
   std::atomic<int> fd_{-1};
@@ -154,15 +128,27 @@ class Connection final : public RefCounted<Connection>,
   session::State logged_ = session::State::kNew;
   std::atomic<session::State> state_{session::State::kNew};
   std::atomic<session::Era> era_{session::Era::kUnknown};
-  std::atomic<uint64_t> next_op_id_{1};
   struct OwnCommand : Command {
     Connection* connection = nullptr;
   };
   OwnCommand give_up_;
+  OwnCommand returned_;
   std::atomic<bool> gave_up_{false};
   OwnCommand dialed_;
   int dialed_fd_ = -1;
   char dialed_message_[256] = "";
 };
+
+// Every entry from libuv and from commands: C frames are above, and memory may run out.
+template <typename Work>
+void Connection::Guarded(Work work) noexcept {
+  const auto held = IntrusivePtr<Connection>::Share(this);
+  try {
+    work();
+  } catch (const std::bad_alloc&) {
+    session_.Fail(Status::OutOfMemory());
+  }
+  AfterEntry();
+}
 
 }  // namespace dqc::net

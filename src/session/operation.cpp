@@ -38,8 +38,17 @@ void Operation::ResetOperation() {
   discard_rows = false;
   servers_with_roles = true;
   prepared = nullptr;
+  paused = no_backpressure = false;
+  ticket = queued_at = retry_at = 0;
+  tries = 0;
+  last = Status();
+  grouped = stay_alone = idempotent = false;
+  ResetResults();
+}
+
+void Operation::ResetResults() {
   unconsumed_bytes = 0;
-  paused = no_backpressure = stalled = false;
+  stalled = false;
   status = Status();
   last_insert_id = 0;
   rows_affected = 0;
@@ -54,6 +63,17 @@ void Operation::ResetOperation() {
   script_offset = script_next = 0;
   script_statement = {};
   header = nullptr;
+}
+
+bool Operation::can_run_again() const {
+  if (status.ok() || abandoned || main.op != nullptr) return false;
+  const bool harmless = idempotent || status.info()->outcome == Outcome::kNotExecuted;
+  return harmless && statements_done == 0 && (!any_batch || discard_rows);
+}
+
+void Operation::PrepareToRunAgain() {
+  ResetResults();
+  main.sent = 0;
 }
 
 }  // namespace dqc::session

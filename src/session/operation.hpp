@@ -23,6 +23,8 @@ class Operation;
 enum class Step : uint8_t {
   kProbeExec,
   kProbePrepare,
+  kProbeLeader,
+  kLeader,
   kClient,
   kOpen,
   kMain,   // the operation's own request
@@ -53,7 +55,16 @@ struct Request {
   bool sent_whole() const { return sent == frame.size() && !frame.empty(); }
 };
 
-enum class OpKind : uint8_t { kConnect, kClose, kStatement, kScript, kPrepare, kFinalize, kAdmin };
+enum class OpKind : uint8_t {
+  kConnect,
+  kClose,
+  kStatement,
+  kScript,
+  kPrepare,
+  kFinalize,
+  kAdmin,
+  kAcquire
+};
 
 // A statement prepared on the server. Touched by the session's thread only, but for the immutable
 // fields.
@@ -99,6 +110,16 @@ class Operation : public RefCounted<Operation>, public Deliverable {
   uint32_t stmt_id = 0;  // kPrepare
   uint64_t stmt_params = 0;
 
+  // The pool's own (client/pool.hpp).
+  uint64_t ticket = 0;  // order of submission
+  Time queued_at = 0;
+  Time retry_at = 0;
+  uint32_t tries = 0;
+  Status last;              // why it is tried again
+  bool grouped = false;     // runs inside a transaction of the pool's: no effect before its COMMIT
+  bool stay_alone = false;  // never in a group
+  bool idempotent = false;  // may run again even if it was perhaps executed
+
   // The session's own.
   bool completed = false;    // the terminal event is out; what still arrives is thrown away
   bool abandoned = false;    // completed while requests of it were outstanding
@@ -113,6 +134,10 @@ class Operation : public RefCounted<Operation>, public Deliverable {
   size_t script_next = 0;          // behind it
   PreparedStatement script_statement;
   IntrusivePtr<ResultHeader> header;  // of the result that arrives
+
+  // It failed, and may be submitted once more, to this session or another.
+  bool can_run_again() const;
+  void PrepareToRunAgain();
 
   // Rows and the terminal event reach the application; called where events are delivered.
   virtual void DeliverRows(IntrusivePtr<Batch> batch) noexcept = 0;
@@ -130,6 +155,9 @@ class Operation : public RefCounted<Operation>, public Deliverable {
   Operation() = default;
   virtual ~Operation() = default;
   void ResetOperation();  // as new, memory kept
+
+ private:
+  void ResetResults();
 };
 
 // Where a session's events go: they must be queued, never acted upon at once. All noexcept, none

@@ -7,6 +7,12 @@
 
 namespace dqc::session {
 
+namespace {
+
+Status Cancelled() { return Status::Make(Code::kCancelled, "cancelled by the application"); }
+
+}  // namespace
+
 Session::Session(SessionOptions options, Sink* sink)
     : options_(std::move(options)), sink_(sink), pools_(options_.read_buffer) {}
 
@@ -49,6 +55,7 @@ Status Session::Submit(IntrusivePtr<Operation> op, Time now) {
   const bool open =
       state_ == State::kConnecting || state_ == State::kHandshake || state_ == State::kReady;
   if (!open || !lost_.ok()) return Refuse();
+  if (follows() && op->kind != OpKind::kAdmin) return follows_;
   if (options_.database.empty() && op->kind != OpKind::kAdmin) {
     return Status::Make(
         Code::kMisuse,
@@ -74,8 +81,28 @@ void Session::Complete(Operation* op, Status status) noexcept {
   if (op->completed) return;
   op->completed = true;
   if (building_ && building_->op == op) FlushBatch();
+  NoteTransaction(*op, status);
   op->status = std::move(status);
   sink_->OnDone(IntrusivePtr<Operation>::Share(op));
+}
+
+// Told apart only as far as a pool needs it, which rolls back where in doubt.
+void Session::NoteTransaction(const Operation& op, const Status& status) noexcept {
+  if (op.kind == OpKind::kScript) may_be_in_transaction_ = true;
+  if (op.kind != OpKind::kStatement) return;
+  switch (op.statement.kind) {
+    case sql::Kind::kBegin:
+    case sql::Kind::kSavepoint:
+      may_be_in_transaction_ = true;
+      break;
+    case sql::Kind::kCommit:
+    case sql::Kind::kRollback:
+      if (status.ok() && op.statement_count == 1) may_be_in_transaction_ = false;
+      break;
+    default:
+      break;
+  }
+  if (op.statement_count != 1) may_be_in_transaction_ = true;
 }
 
 // The one request of `op` that is outstanding, or null.
@@ -155,22 +182,42 @@ void Session::Pause(uint64_t op_id, bool pause, Time now) {
 }
 
 void Session::Cancel(uint64_t op_id, Time now) {
-  const auto cancelled = [] {
-    return Status::Make(Code::kCancelled, "cancelled by the application");
-  };
   for (Operation* op = pending_.front(); op != nullptr; op = op->next) {
     if (op->id != op_id) continue;
     pending_.Remove(op);
-    Complete(op, cancelled().With(Phase::kRequest));
+    Complete(op, Cancelled().With(Phase::kRequest));
     op->Release();
     return;
   }
   if (connect_op_ != nullptr && connect_op_->id == op_id)
-    return Fail(cancelled().With(Phase::kConnect));
+    return Fail(Cancelled().With(Phase::kConnect));
   Operation* found = Find(op_id);
   if (found == nullptr || found->completed) return;
-  Abandon(found, cancelled().With(Phase::kResult), now);
+  Abandon(found, Cancelled().With(Phase::kResult), now);
   Process(now);  // a paused stream may flow again, to be thrown away
+}
+
+void Session::CancelAll(Time now) {
+  const auto stays = [](const Operation& op) {
+    return op.completed || op.kind == OpKind::kFinalize;
+  };
+  IntrusiveFifo<Operation> keep;
+  while (Operation* op = pending_.PopFront()) {
+    if (stays(*op)) {
+      keep.PushBack(op);
+      continue;
+    }
+    Complete(op, Cancelled().With(Phase::kRequest));
+    op->Release();
+  }
+  pending_ = keep;
+  for (Request *r = outstanding_.front(), *next = nullptr; r != nullptr; r = next) {
+    next = r->next;
+    if (r->op != nullptr && !stays(*r->op)) Abandon(r->op, Cancelled().With(Phase::kResult), now);
+  }
+  if (exclusive_ != nullptr && !stays(*exclusive_))
+    Abandon(exclusive_, Cancelled().With(Phase::kResult), now);
+  Process(now);
 }
 
 void Session::FailPending(const Status& status) noexcept {

@@ -33,6 +33,9 @@ struct SessionOptions {
   uint64_t high_water = 1 << 20;
   uint64_t buffer_max = 64 << 20;
   uint64_t queue_max = 65536;
+  // Ask who leads before anything else: a node that does not lead stays connected, for administration
+  // only. Its connect operation fails with kNotLeader.
+  bool ask_leader = false;
   bool grow_server_buffer = true;  // see AppendGrowBuffer; tests of exact requests go without
   uint64_t drain_bytes = 1 << 20, drain_bytes_era_d = 1ull << 30;
   Time drain_us = 1'000'000, drain_us_era_d = 60'000'000;
@@ -54,6 +57,7 @@ class Session {
   // An error means: not accepted, no event will follow.
   Status Submit(IntrusivePtr<Operation> op, Time now);
   void Cancel(uint64_t op_id, Time now);
+  void CancelAll(Time now);  // whoever used the session leaves it to the next
   // op: nullable, told when closed. With `give_up` nobody waits for answers: every operation ends
   // now.
   void Close(IntrusivePtr<Operation> op, bool give_up, Time now);
@@ -90,11 +94,18 @@ class Session {
   State state() const { return state_; }
   Era era() const { return era_; }
   const Status& lost() const { return lost_; }
+  // Something that may have begun a transaction ran, and nothing that surely ended it.
+  bool may_be_in_transaction() const { return may_be_in_transaction_; }
+  // With ask_leader, once connected: what the node said. id 0: it knows of no leader.
+  bool follows() const { return !follows_.ok(); }
+  uint64_t leader_id() const { return leader_id_; }
+  const std::string& leader_address() const { return leader_address_; }
   bool idle() const { return outstanding_.empty() && pending_.empty(); }
 
  private:
   // session.cpp: life and deadlines
   void Complete(Operation* op, Status status) noexcept;
+  void NoteTransaction(const Operation& op, const Status& status) noexcept;
   void Abandon(Operation* op, const Status& status, Time now);
   Request* RequestOf(const Operation* op) const;
   void Withdraw(Operation* op, Request* request, Time now);
@@ -162,6 +173,8 @@ class Session {
   void EndFiles(Request* head, Time now);
 
   // session_admin.cpp: replies that become rows
+  void OnLeaderReply(const wire::response::Server& reply);
+  void Opened();
   Status AdminRows(Operation* op, const wire::Header& header, const uint8_t* body);
 
   SessionOptions options_;
@@ -172,14 +185,18 @@ class Session {
   uint64_t probe_exec_code_ = 0;
   bool server_buffer_grown_ = false;  // or about to be
   Status lost_;                       // why nothing can be submitted any more
+  Status follows_;                    // that the node does not lead; nothing but administration
+  uint64_t leader_id_ = 0;
+  std::string leader_address_;
 
   // References are held by: pending_ one each, each Request one, and the three pointers one each.
   IntrusiveFifo<Operation> pending_;
   IntrusiveFifo<Request> outstanding_;
-  Request* send_next_ = nullptr;    // first request of outstanding_ with bytes to send
-  Request* spare_ = nullptr;        // spent requests
-  Request* making_ = nullptr;       // in no list yet: memory may run out before it is
-  uint64_t in_flight_bytes_ = 0;    // frames of outstanding_
+  Request* send_next_ = nullptr;  // first request of outstanding_ with bytes to send
+  Request* spare_ = nullptr;      // spent requests
+  Request* making_ = nullptr;     // in no list yet: memory may run out before it is
+  uint64_t in_flight_bytes_ = 0;  // frames of outstanding_
+  bool may_be_in_transaction_ = false;
   Operation* exclusive_ = nullptr;  // nothing else starts while it runs
   Operation* connect_op_ = nullptr;
   Operation* close_op_ = nullptr;

@@ -59,7 +59,7 @@ void Session::AppendRun(Operation* op) {
   const bool script = op->kind == OpKind::kScript;
   const sql::Statement& statement = script ? op->script_statement.text : op->statement;
   const bool as_query = statement.yields_rows() && !op->script_as_exec;
-  const bool effect = !statement.read_only() && !op->own_transaction;
+  const bool effect = !statement.read_only() && !op->own_transaction && !op->grouped;
   const ResponseType reply = as_query ? ResponseType::kRows : ResponseType::kResult;
   op->header = nullptr;
   op->rows_seen = op->frames_seen = op->bytes_seen = 0;

@@ -192,6 +192,17 @@ void Session::OnFailure(Request* head, const uint8_t* body, size_t size, Time no
   context.request =
       head->step == Step::kCommit ? "COMMIT" : wire::RequestName(static_cast<uint8_t>(head->type));
   context.effect = head->effect;
+  if (options_.ask_leader && (head->step == Step::kProbeLeader || head->step == Step::kOpen)) {
+    context.phase = Phase::kLeader;
+    const Status verdict = Classify(code, failure->text, context).status;
+    const bool follows = verdict.code() == Code::kNotLeader;
+    if (follows && follows_.ok()) follows_ = verdict;
+    if (follows || head->step == Step::kProbeLeader) {
+      const bool opened = head->step == Step::kOpen;
+      Retire(head);
+      return opened ? Opened() : void();
+    }
+  }
   if (head->step == Step::kOpen || head->step == Step::kClient) {
     context.phase = Phase::kOpen;
     if (head->step == Step::kOpen) {  // what follows finds no database: nothing of it is executed
@@ -256,6 +267,16 @@ void Session::OnReply(Request* head, const wire::Header& header, const uint8_t* 
     case ResponseType::kWelcome:
       status = wire::DecodeBody<wire::response::Welcome>(header, body, context).status();
       break;
+    case ResponseType::kServer: {
+      if (step != Step::kLeader) {
+        if (op != nullptr && !op->completed) status = AdminRows(op, header, body);
+        break;
+      }
+      const auto reply = wire::DecodeBody<wire::response::Server>(header, body, context);
+      status = reply.status();
+      if (reply.ok()) OnLeaderReply(*reply);
+      break;
+    }
     case ResponseType::kEmpty:
       status = wire::DecodeBody<wire::response::Empty>(header, body, context).status();
       break;
@@ -267,14 +288,7 @@ void Session::OnReply(Request* head, const wire::Header& header, const uint8_t* 
   Retire(head);
 
   const bool opened = step == Step::kOpen || (step == Step::kClient && options_.database.empty());
-  if (opened && state_ == State::kHandshake) {
-    state_ = State::kReady;
-    if (connect_op_ != nullptr) {
-      Complete(connect_op_, Status());
-      std::exchange(connect_op_, nullptr)->Release();
-    }
-    return;
-  }
+  if (opened && state_ == State::kHandshake) return Opened();
   if (step == Step::kGrowBuffer) {  // no server does this
     AppendMessage(Step::kFinalize, nullptr, RequestType::kFinalize, ResponseType::kEmpty,
                   wire::request::Finalize{0, stmt.id});
@@ -290,6 +304,25 @@ void Session::OnReply(Request* head, const wire::Header& header, const uint8_t* 
     }
   }
   StepDone(op, step, Status(), now);
+}
+
+void Session::OnLeaderReply(const wire::response::Server& reply) {
+  leader_id_ = reply.id;
+  leader_address_ = reply.address;
+  if (follows_.ok()) return;
+  ErrorInfo info(*follows_.info());
+  info.message += reply.id == 0 ? "; it knows of no leader" : "; it names " + leader_address_;
+  follows_ = Status::Make(info);
+}
+
+// The end of the handshake.
+void Session::Opened() {
+  state_ = State::kReady;
+  if (connect_op_ != nullptr) {
+    Complete(connect_op_, follows_);
+    std::exchange(connect_op_, nullptr)->Release();
+  }
+  if (follows()) FailPending(follows_);
 }
 
 void Session::StartBatch(Operation* op) {

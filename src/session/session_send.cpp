@@ -77,6 +77,12 @@ void Session::AppendHandshake() {
   probe->reply = ResponseType::kFailure;
   Append(probe);
 
+  if (options_.ask_leader) {  // EXEC_SQL without a database is answered 10250 or 12 (section 5.0)
+    AppendMessage(Step::kProbeLeader, nullptr, RequestType::kExecSql, ResponseType::kFailure,
+                  wire::request::ExecSql{0, "SELECT 1", {}});
+    AppendMessage(Step::kLeader, nullptr, RequestType::kLeader, ResponseType::kServer,
+                  wire::request::Leader{});
+  }
   AppendMessage(Step::kClient, nullptr, RequestType::kClient, ResponseType::kWelcome,
                 wire::request::Client{options_.client_id});
   if (!options_.database.empty()) {
@@ -161,6 +167,7 @@ void Session::Pump(Time now) {
     if (in_flight_bytes_ > 0 && in_flight_bytes_ + op->main.frame.size() > options_.pipeline_bytes)
       return;
     if (era_ == Era::kUnknown && NeedsEra(*op)) return;
+    if (options_.ask_leader && state_ == State::kHandshake) return;
     pending_.PopFront();
     starting_ = IntrusivePtr<Operation>::Adopt(op);
     Start(op, now);

@@ -75,6 +75,7 @@ typedef struct dqc_error dqc_error;   /**< why a call failed; immutable */
 typedef struct dqc_config dqc_config; /**< options of a connection */
 typedef struct dqc_loop dqc_loop;     /**< does the I/O, driven or on a thread of its own */
 typedef struct dqc_queue dqc_queue;   /**< where the events of a threaded loop wait */
+typedef struct dqc_client dqc_client; /**< a cluster: follows its leader, keeps connections to it */
 typedef struct dqc_conn dqc_conn;     /**< a connection to one node and one database */
 typedef struct dqc_stmt dqc_stmt;     /**< a prepared statement of one connection */
 typedef struct dqc_batch dqc_batch;   /**< some rows of a result, in memory; immutable */
@@ -193,6 +194,31 @@ DQC_API const char *DQC_CALL dqc_error_node(const dqc_error *error);
  * @threading any @since 0.1 */
 DQC_API int64_t DQC_CALL dqc_error_sql_offset(const dqc_error *error);
 
+/** One node of a search for the leader that found none. Texts live as long as the error. */
+typedef struct dqc_attempt {
+  uint32_t struct_size; /**< sizeof(dqc_attempt), set by the caller */
+  int32_t phase;        /**< how far it came: DQC_PHASE_RESOLVE, _CONNECT, _HANDSHAKE, _LEADER, _OPEN */
+  dqc_status code;      /**< DQC_E_ */
+  uint32_t reserved;
+  int64_t elapsed_us;  /**< of the last try */
+  const char *address; /**< as dialled */
+  const char *leader;  /**< the leader it named, or "" */
+  const char *cause;   /**< for a human */
+} dqc_attempt;
+
+/** Rows of the table behind a failed search for the leader: one per node tried; else 0. @param[in]
+ * error nullable. @threading any @since 0.1 */
+DQC_API size_t DQC_CALL dqc_error_attempt_count(const dqc_error *error);
+
+/**
+ * One row of that table.
+ * @param[in] error nullable. @param[in] index from 0. @param[in,out] out its struct_size is set.
+ * @return DQC_OK; DQC_E_MISUSE beyond the last row, or without struct_size.
+ * @threading any @since 0.1
+ */
+DQC_API dqc_status DQC_CALL dqc_error_attempt(const dqc_error *error, size_t index,
+                                              dqc_attempt *out);
+
 /** One more reference, to keep an error beyond a callback. @param[in] error nullable. @return
  * error. @threading any @since 0.1 */
 DQC_API dqc_error *DQC_CALL dqc_error_retain(const dqc_error *error);
@@ -287,12 +313,15 @@ typedef struct dqc_event {
       batch; /**< ROWS: the rows; borrowed. A result has at least one batch, perhaps without rows */
   dqc_stmt *stmt;    /**< DONE of a prepare: the statement; borrowed, finalized unless retained */
   dqc_result result; /**< DONE */
+  dqc_conn *conn;    /**< DONE of an acquire: the connection; yours, free with dqc_conn_free() */
 } dqc_event;
 
 /** Receives the events of one operation. */
 typedef void(DQC_CALL *dqc_callback)(void *user_data, const dqc_event *event);
 
-#define DQC_CALL_IDEMPOTENT 1u /**< running it twice does no harm: reserved for automatic retries */
+#define DQC_CALL_IDEMPOTENT 1u /**< running it twice does no harm: a client may, where in doubt */
+
+#define DQC_CALL_ALONE 2u      /**< a client's write: in a transaction of its own, never grouped */
 
 /** Options of one call; NULL stands for all defaults. */
 typedef struct dqc_call_options {
@@ -571,12 +600,210 @@ DQC_API int32_t DQC_CALL dqc_conn_era(const dqc_conn *conn);
 DQC_API const char *DQC_CALL dqc_conn_address(const dqc_conn *conn);
 
 /**
- * Give the connection up. If it is open, it is closed as by dqc_conn_close_async() in the
+ * Give the connection up, or back to the client that leased it. If it is open, it is closed as by dqc_conn_close_async() in the
  * background; statements and cursors made from it may be freed later.
  * @param[in] conn nullable.
  * @threading any @since 0.1
  */
 DQC_API void DQC_CALL dqc_conn_free(dqc_conn *conn);
+
+/* ---------- clients ----------------------------------------------------------------------------- */
+
+/*
+ * A client stands for a cluster: it finds the leader, follows it when it changes, keeps a pool of
+ * connections to it, and runs each operation on one of them. An operation that was certainly not
+ * executed, because its node did not lead any more or another writer was busy, is run again within
+ * its deadline; one that may have been executed never is. Writes take turns, first come, first
+ * served: dqlite has one writer per database.
+ *
+ * Operations of a client may run at the same time and complete in any order. What belongs together,
+ * as the statements of a transaction, goes on a connection of its own: dqc_client_acquire().
+ */
+
+/**
+ * A client; no I/O yet.
+ * @param[in] loop   nullable: a driven loop of its own, for blocking use.
+ * @param[in] queue  for a threaded loop: where its events go (NULL: blocking calls only); else
+ * NULL.
+ * @param[in] config copied. Names at least one node, not necessarily the leader.
+ * @param[out] out   free with dqc_client_free(). @param[out] error nullable.
+ * @return DQC_OK; DQC_E_NOMEM; DQC_E_CONFIG; DQC_E_MISUSE.
+ * @threading owner of the loop; any if threaded @since 0.1
+ */
+DQC_API dqc_status DQC_CALL dqc_client_new(dqc_loop *loop, dqc_queue *queue,
+                                           const dqc_config *config, dqc_client **out,
+                                           dqc_error **error);
+
+/**
+ * A client for blocking use, connected: dqc_config + dqc_client_new + dqc_client_connect.
+ * @param[in] dsn,dsn_size "dqlite://host:port[,host:port…]/database?option=value".
+ * @param[out] out free with dqc_client_free(). @param[out] error nullable.
+ * @return DQC_OK; DQC_E_CONFIG; else as dqc_client_connect().
+ * @threading any @since 0.1
+ */
+DQC_API dqc_status DQC_CALL dqc_client_open(const char *dsn, size_t dsn_size, dqc_client **out,
+                                            dqc_error **error);
+
+/**
+ * Find the leader and connect to it. Not needed: the first operation does it too.
+ * @param[in] options nullable. @param[in] callback,user_data nullable; receives one
+ * DQC_EVENT_DONE; a failure carries a table of all nodes: dqc_error_attempt().
+ * @param[out] op nullable; for dqc_client_cancel(). @param[out] error nullable.
+ * @return DQC_OK accepted; DQC_E_CLOSED; DQC_E_LIMIT; DQC_E_NOMEM; DQC_E_MISUSE; DQC_E_FORKED.
+ * @threading owner; any if threaded @since 0.1
+ */
+DQC_API dqc_status DQC_CALL dqc_client_connect_async(dqc_client *client,
+                                                     const dqc_call_options *options,
+                                                     dqc_callback callback, void *user_data,
+                                                     uint64_t *op, dqc_error **error);
+
+/** dqc_client_connect_async(), blocking. @return DQC_OK; DQC_E_CONNECT if no node could be reached,
+ * DQC_E_NOT_LEADER if none of them leads, DQC_E_TIMEOUT.
+ * @threading owner; any if threaded @since 0.1 */
+DQC_API dqc_status DQC_CALL dqc_client_connect(dqc_client *client, const dqc_call_options *options,
+                                               dqc_error **error);
+
+/**
+ * End the client: what waits gets DQC_E_CLOSED, what runs may end by the deadline of the call,
+ * leased connections may be given back by then, and all are closed. Parameters as
+ * dqc_client_connect_async().
+ * @threading owner; any if threaded @since 0.1
+ */
+DQC_API dqc_status DQC_CALL dqc_client_close_async(dqc_client *client,
+                                                   const dqc_call_options *options,
+                                                   dqc_callback callback, void *user_data,
+                                                   uint64_t *op, dqc_error **error);
+
+/** dqc_client_close_async(), blocking. @threading owner; any if threaded @since 0.1 */
+DQC_API dqc_status DQC_CALL dqc_client_close(dqc_client *client, const dqc_call_options *options,
+                                             dqc_error **error);
+
+/**
+ * Lease a connection: nobody else uses it until dqc_conn_free(), which gives it back; a transaction
+ * left open is rolled back then. Statements made on it end with the lease.
+ * @param[in] options nullable; the time covers waiting and connecting. Else as
+ * dqc_client_connect_async(); the event carries the connection.
+ * @threading owner; any if threaded @since 0.1
+ */
+DQC_API dqc_status DQC_CALL dqc_client_acquire_async(dqc_client *client,
+                                                     const dqc_call_options *options,
+                                                     dqc_callback callback, void *user_data,
+                                                     uint64_t *op, dqc_error **error);
+
+/** dqc_client_acquire_async(), blocking. @param[out] out give back with dqc_conn_free().
+ * @threading owner; any if threaded @since 0.1 */
+DQC_API dqc_status DQC_CALL dqc_client_acquire(dqc_client *client, const dqc_call_options *options,
+                                               dqc_conn **out, dqc_error **error);
+
+/** Like dqc_conn_cancel(); also while the operation waits. @threading owner; any if threaded @since
+ * 0.1 */
+DQC_API dqc_status DQC_CALL dqc_client_cancel(dqc_client *client, uint64_t op);
+
+/** Like dqc_conn_pause(). @threading owner; any if threaded @since 0.1 */
+DQC_API dqc_status DQC_CALL dqc_client_pause(dqc_client *client, uint64_t op, int32_t pause);
+
+/** A member of a cluster. */
+typedef struct dqc_node {
+  uint64_t id;         /**< 0: not known */
+  const char *address; /**< "host:port" */
+  int32_t role;        /**< DQC_ROLE_ */
+  uint32_t reserved;   /**< 0 */
+} dqc_node;
+
+/**
+ * Replace the nodes that the configuration named, as from a store of the application's own.
+ * @param[in] nodes,count at least one; copied. @param[out] error nullable.
+ * @return DQC_OK; DQC_E_CONFIG for a bad address; DQC_E_MISUSE; DQC_E_NOMEM; DQC_E_FORKED.
+ * @threading owner; any if threaded @since 0.1
+ */
+DQC_API dqc_status DQC_CALL dqc_client_set_nodes(dqc_client *client, const dqc_node *nodes,
+                                                 size_t count, dqc_error **error);
+
+/**
+ * Address of the leader as last confirmed, "" if there was none yet.
+ * @param[out] buffer nullable; receives it, cut to size - 1 bytes and NUL-terminated.
+ * @return its size in bytes.
+ * @threading any @since 0.1
+ */
+DQC_API size_t DQC_CALL dqc_client_leader(const dqc_client *client, char *buffer, size_t size);
+
+/** Counters of a client, since it was made unless said otherwise. */
+typedef struct dqc_stats {
+  uint32_t struct_size; /**< sizeof(dqc_stats), set by the caller */
+  uint32_t open;        /**< now: connections in the pool */
+  uint32_t idle;        /**< now: of these, free */
+  uint32_t leased;      /**< now: of these, leased */
+  uint32_t opening;     /**< now: being opened */
+  uint32_t reserved;
+  uint64_t waiting;        /**< now: operations that wait for a connection or their turn to write */
+  uint64_t submitted;      /**< operations accepted */
+  uint64_t completed;      /**< operations ended */
+  uint64_t opened;         /**< connections that joined the pool */
+  uint64_t closed;         /**< connections that left it */
+  uint64_t retried_busy;   /**< times an operation was run again because of another writer */
+  uint64_t retried_leader; /**< times an operation was run again because its node was lost */
+  uint64_t waited_us;      /**< of all operations, until they were started */
+  uint64_t checks;         /**< connections asked whether they still lead to the leader */
+  uint64_t lookups;        /**< times a connection to the leader was wanted */
+  uint64_t searches;       /**< times that it was not where it was before */
+  uint64_t attempts;       /**< connections dialled */
+  uint64_t asks;           /**< questions to nodes that do not lead */
+  uint64_t redirects;      /**< of the attempts, at an address that a node named */
+  uint64_t rejected;       /**< addresses that the redirect policy refused */
+} dqc_stats;
+
+/** @param[in,out] out its struct_size is set; what is beyond this version's is left alone.
+ * @threading any @since 0.1 */
+DQC_API void DQC_CALL dqc_client_stats(const dqc_client *client, dqc_stats *out);
+
+/**
+ * Give the client up: everything on it ends with DQC_E_CLOSED or DQC_E_CANCELLED. Leased
+ * connections live on until they are freed.
+ * @param[in] client nullable.
+ * @threading any @since 0.1
+ */
+DQC_API void DQC_CALL dqc_client_free(dqc_client *client);
+
+/* The calls of a connection, on one of the client's choice: see dqc_conn_exec_async() and so on. */
+
+/** @threading owner; any if threaded @since 0.1 */
+DQC_API dqc_status DQC_CALL dqc_client_exec_async(dqc_client *client, const char *sql,
+                                                  size_t sql_size, const dqc_value *args,
+                                                  size_t arg_count, const dqc_call_options *options,
+                                                  dqc_callback callback, void *user_data,
+                                                  uint64_t *op, dqc_error **error);
+
+/** @threading owner; any if threaded @since 0.1 */
+DQC_API dqc_status DQC_CALL dqc_client_query_async(dqc_client *client, const char *sql,
+                                                   size_t sql_size, const dqc_value *args,
+                                                   size_t arg_count,
+                                                   const dqc_call_options *options,
+                                                   dqc_callback callback, void *user_data,
+                                                   uint64_t *op, dqc_error **error);
+
+/** @threading owner; any if threaded @since 0.1 */
+DQC_API dqc_status DQC_CALL dqc_client_script_async(dqc_client *client, const char *sql,
+                                                    size_t sql_size,
+                                                    const dqc_call_options *options,
+                                                    dqc_callback callback, void *user_data,
+                                                    uint64_t *op, dqc_error **error);
+
+/** @threading owner; any if threaded @since 0.1 */
+DQC_API dqc_status DQC_CALL dqc_client_exec(dqc_client *client, const char *sql, size_t sql_size,
+                                            const dqc_value *args, size_t arg_count,
+                                            const dqc_call_options *options, dqc_result *result,
+                                            dqc_error **error);
+
+/** @threading owner; any if threaded @since 0.1 */
+DQC_API dqc_status DQC_CALL dqc_client_query(dqc_client *client, const char *sql, size_t sql_size,
+                                             const dqc_value *args, size_t arg_count,
+                                             const dqc_call_options *options, dqc_rows **out,
+                                             dqc_error **error);
+
+/** @threading owner; any if threaded @since 0.1 */
+DQC_API dqc_status DQC_CALL dqc_client_script(dqc_client *client, const char *sql, size_t sql_size,
+                                              const dqc_call_options *options, dqc_result *result,
+                                              dqc_error **error);
 
 /* ---------- SQL --------------------------------------------------------------------------------- */
 
@@ -878,6 +1105,18 @@ DQC_API dqc_status DQC_CALL dqc_conn_admin_async(dqc_conn *conn, const dqc_admin
 DQC_API dqc_status DQC_CALL dqc_conn_admin(dqc_conn *conn, const dqc_admin *request,
                                            const dqc_call_options *options, dqc_rows **out,
                                            dqc_error **error);
+
+/** Like dqc_conn_admin_async(), of the leader; for DESCRIBE and WEIGHT of another node use a dqc_conn.
+ * @threading owner; any if threaded @since 0.1 */
+DQC_API dqc_status DQC_CALL dqc_client_admin_async(dqc_client *client, const dqc_admin *request,
+                                                   const dqc_call_options *options,
+                                                   dqc_callback callback, void *user_data,
+                                                   uint64_t *op, dqc_error **error);
+
+/** Like dqc_conn_admin(), of the leader. @threading owner; any if threaded @since 0.1 */
+DQC_API dqc_status DQC_CALL dqc_client_admin(dqc_client *client, const dqc_admin *request,
+                                             const dqc_call_options *options, dqc_rows **out,
+                                             dqc_error **error);
 
 #ifdef __cplusplus
 }

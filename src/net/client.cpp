@@ -1,0 +1,345 @@
+/* SPDX-License-Identifier: MIT */
+// What the application asks of a client, and the one place where everything that happened meanwhile
+// is told to the policies.
+#include "net/client.hpp"
+
+#include <algorithm>
+
+#include "net/client_internal.hpp"
+
+namespace dqc::net {
+
+using session::kNever;
+using session::OpKind;
+using session::State;
+using session::Time;
+
+namespace {
+
+// Numbers of a client's operations never meet those of a connection's own.
+constexpr uint64_t kFirstOperation = uint64_t{1} << 63;
+
+}  // namespace
+
+Client::Client(IntrusivePtr<Loop> loop, IntrusivePtr<EventQueue> out, ClientOptions options,
+               IntrusivePtr<Hooks> hooks)
+    : Target(std::move(loop), std::move(out), kFirstOperation),
+      options_(std::move(options)),
+      hooks_(std::move(hooks)),
+      search_(options_.search, this),
+      pool_(options_.pool, this) {
+  search_.SetSeeds(options_.seeds);
+  search_.SetMembers(options_.members);
+  give_up_.client = this;
+}
+
+Client::~Client() = default;
+
+// Every entry from the loop: libuv's frames are above, and memory may run out.
+template <typename Work>
+void Client::Enter(Work work) noexcept {
+  const auto held = IntrusivePtr<Client>::Share(this);
+  try {
+    work();
+    Process();
+  } catch (const std::bad_alloc&) {
+    processing_ = false;
+    pool_.EndAll(Status::OutOfMemory());
+  }
+  Publish();
+  FinishIfClosed();
+  UpdateTimer();
+}
+
+// ------------------------------------------------------------------------- from the application
+
+Status Client::Submit(IntrusivePtr<QueuedOperation> op) {
+  op->owned = true;
+  loop_->OperationStarted();
+  if (!OnLoopThread()) {
+    op->Post(QueuedOperation::Way::kSubmit, loop_.get(),
+             [](IntrusivePtr<QueuedOperation> self) noexcept {
+               const auto client =
+                   IntrusivePtr<Client>::Share(static_cast<Client*>(self->target.get()));
+               Status status;
+               client->Enter([&] {
+                 status = client->Accept(self);
+                 client->pool_.Serve(Loop::Now());
+               });
+               if (status.ok()) return;
+               self->status = std::move(status);
+               client->Emit(std::move(self));
+             });
+    return {};
+  }
+  Status status = Status::OutOfMemory();
+  Enter([&] {
+    status = Accept(op);
+    pool_.Serve(Loop::Now());  // accepted: if memory runs out here, it hears of it as an event
+  });
+  if (!status.ok()) loop_->OperationDone();
+  loop_->EventReadyOutside();
+  return status;
+}
+
+Status Client::Accept(const IntrusivePtr<QueuedOperation>& op) {
+  if (op->kind == OpKind::kClose) {
+    RunClose(op);
+    return {};
+  }
+  if (closed_ || gave_up_) {
+    return Status::Make(Code::kClosed, "the client is closed").With(Phase::kClose);
+  }
+  Register();
+  op->owned = true;
+  return pool_.Submit(IntrusivePtr<session::Operation>::Share(op.get()), Loop::Now());
+}
+
+void Client::RunClose(IntrusivePtr<QueuedOperation> op) {
+  if (closed_) return Emit(std::move(op));
+  if (close_op_) {
+    op->status = Status::Make(Code::kMisuse, "already being closed");
+    return Emit(std::move(op));
+  }
+  close_op_ = std::move(op);
+  pool_.Close(close_op_->deadline, Loop::Now());
+}
+
+void Client::GiveUp() noexcept {
+  if (gave_up_.exchange(true)) return;
+  Retain();
+  give_up_.run = [](Command* command) noexcept {
+    const auto self = IntrusivePtr<Client>::Adopt(static_cast<OwnCommand*>(command)->client);
+    self->Enter([&] {
+      const Time now = Loop::Now();
+      self->pool_.Close(now, now);
+      self->pool_.OnDeadline(now);
+    });
+  };
+  loop_->Post(&give_up_);
+}
+
+void Client::AbandonAfterFork() noexcept {
+  for (const auto& slot : slots_) slot->connection->AbandonAfterFork();
+}
+
+// Work told apart by numbers: at once, or on the loop's thread.
+template <typename Work>
+Status Client::Tell(Work work) {
+  if (OnLoopThread()) {
+    Enter([&] { work(*this); });
+    loop_->EventReadyOutside();
+    return {};
+  }
+  struct TellCommand : Command {
+    IntrusivePtr<Client> client;
+    Work work;
+    explicit TellCommand(Work w) : work(std::move(w)) {}
+  };
+  auto command = std::make_unique<TellCommand>(std::move(work));
+  command->client = IntrusivePtr<Client>::Share(this);
+  command->run = [](Command* base) noexcept {
+    const std::unique_ptr<TellCommand> self(static_cast<TellCommand*>(base));
+    self->client->Enter([&] { self->work(*self->client); });
+  };
+  loop_->Post(command.release());
+  return {};
+}
+
+Status Client::Cancel(uint64_t op_id) {
+  return Tell([op_id](Client& self) { self.CancelHere(op_id); });
+}
+
+void Client::CancelHere(uint64_t op_id) noexcept {
+  if (pool_.Cancel(op_id, Loop::Now())) return;
+  for (size_t i = 0; i < slots_.size(); ++i) {
+    const IntrusivePtr<Connection> connection = slots_[i]->connection;
+    if (slots_[i]->pooled) connection->CancelHere(op_id);
+  }
+}
+
+Status Client::Pause(uint64_t op_id, bool pause) {
+  return Tell([op_id, pause](Client& self) {
+    if (session::Operation* op = self.pool_.Find(op_id)) op->paused = pause;
+    for (const auto& slot : self.slots_) {
+      if (slot->pooled) slot->connection->PauseHere(op_id, pause);
+    }
+  });
+}
+
+void Client::PostCancel(QueuedOperation* op) noexcept {
+  op->Post(
+      QueuedOperation::Way::kCancel, loop_.get(), [](IntrusivePtr<QueuedOperation> self) noexcept {
+        const auto client = IntrusivePtr<Client>::Share(static_cast<Client*>(self->target.get()));
+        client->Enter([&] { client->CancelHere(self->id); });
+      });
+}
+
+void Client::Resume(QueuedOperation* op) noexcept {
+  op->Post(QueuedOperation::Way::kResume, loop_.get(),
+           [](IntrusivePtr<QueuedOperation> self) noexcept {
+             if (self->connection) self->connection->ResumeHere();
+           });
+}
+
+Status Client::SetNodes(client::Nodes nodes) {
+  return Tell([nodes = std::move(nodes)](Client& self) { self.search_.SetSeeds(nodes); });
+}
+
+Client::Snapshot Client::snapshot() const {
+  std::lock_guard<std::mutex> lock(mutex_);
+  return snapshot_;
+}
+
+void Client::Publish() {
+  std::lock_guard<std::mutex> lock(mutex_);
+  snapshot_.pool = pool_.stats();
+  snapshot_.search = search_.counters();
+  if (snapshot_.leader != search_.leader()) snapshot_.leader = search_.leader();
+}
+
+// To the application; the operation's status is set.
+void Client::Emit(IntrusivePtr<QueuedOperation> op) noexcept {
+  loop_->OperationDone();
+  const IntrusivePtr<EventQueue> out = op->out;
+  QueuedOperation* raw = op.Detach();
+  if (!out) return raw->Discard();
+  out->Push(raw);
+}
+
+// -------------------------------------------------------------------------- what happened meanwhile
+
+void Client::OnOwnedDone(IntrusivePtr<QueuedOperation> op) noexcept { done_.PushBack(op.Detach()); }
+
+void Client::OnConnection(Connection* connection) noexcept {
+  const bool closed = connection->session().state() == State::kClosed;
+  if (!processing_ && (closed || !done_.empty())) Enter([] {});
+}
+
+void Client::OnReturned(Connection* connection) noexcept {
+  Enter([&] { returned_.push_back(static_cast<Slot*>(connection->owner_data())); });
+}
+
+void Client::Process() {
+  if (processing_) return;
+  processing_ = true;
+  const Time now = Loop::Now();
+  if (search_.next_deadline() <= now) search_.OnDeadline(now);
+  if (pool_.next_deadline() <= now) pool_.OnDeadline(now);
+  while (ProcessOne()) {
+  }
+  processing_ = false;
+}
+
+bool Client::ProcessOne() {
+  const Time now = Loop::Now();
+  if (session::Operation* op = done_.PopFront()) {
+    HandleDone(IntrusivePtr<QueuedOperation>::Adopt(static_cast<QueuedOperation*>(op)));
+    return true;
+  }
+  if (!given_.empty()) {
+    const Given given = given_.front();
+    given_.erase(given_.begin());
+    if (Slot* slot = FindSlot(given.attempt)) slot->pooled = true;
+    pool_.OnOpened(given.request, given.attempt, now);
+    return true;
+  }
+  if (!refused_.empty()) {
+    const Refused refused = std::move(refused_.front());
+    refused_.erase(refused_.begin());
+    pool_.OnRefused(refused.request, refused.status, now);
+    return true;
+  }
+  if (!returned_.empty()) {
+    Slot* slot = returned_.back();
+    returned_.pop_back();
+    slot->connection->CancelAll();
+    const session::Session& session = slot->connection->session();
+    if (!Usable(*slot)) {
+      CloseSlot(slot);
+    } else {
+      pool_.OnReturned(slot->id, session.idle() && !session.may_be_in_transaction(), now);
+    }
+    return true;
+  }
+  for (const auto& slot : slots_) {
+    if (!slot->pooled || slot->connection->session().state() != State::kClosed) continue;
+    CloseSlot(slot.get());
+    return true;
+  }
+  if (!refresh_members_ || refreshing_) return false;
+  for (const auto& slot : slots_) {
+    if (!slot->pooled || !Usable(*slot)) continue;
+    refresh_members_ = false;
+    refreshing_ = true;
+    RunInternal(slot.get(), InternalOperation::Cluster());
+    return true;
+  }
+  return false;
+}
+
+void Client::HandleDone(IntrusivePtr<QueuedOperation> op) {
+  const IntrusivePtr<Connection> connection = std::move(op->connection);
+  op->connection = nullptr;
+  auto* slot = connection ? static_cast<Slot*>(connection->owner_data()) : nullptr;
+  const uint64_t id = slot == nullptr ? 0 : slot->id;
+  if (auto* internal = dynamic_cast<InternalOperation*>(op.get())) {
+    if (internal->purpose == InternalOperation::Purpose::kMembers) OnMembers(*internal);
+    if (slot != nullptr) HandleInternal(internal, slot);
+    return;
+  }
+  if (slot != nullptr && !Usable(*slot)) CloseSlot(slot);
+  pool_.OnDone(id, IntrusivePtr<session::Operation>::Adopt(op.Detach()), Loop::Now());
+}
+
+// ----------------------------------------------------------------------------------- loop and time
+
+void Client::Register() {
+  if (registered_) return;
+  auto timer = std::make_unique<uv_timer_t>();
+  uv_timer_init(loop_->uv(), timer.get());
+  timer->data = this;
+  timer_ = timer.release();
+  registered_ = true;
+  Retain();
+  loop_->AddConnection();
+}
+
+void Client::UpdateTimer() {
+  if (timer_ == nullptr) return;
+  const Time due = std::min(search_.next_deadline(), pool_.next_deadline());
+  if (due >= timer_at_ || due == kNever) return;  // an early alarm looks again
+  timer_at_ = due;
+  const Time now = Loop::Now();
+  const uint64_t ms = due <= now ? 0 : (due - now + 999) / 1000;
+  uv_update_time(loop_->uv());
+  uv_timer_start(
+      timer_,
+      [](uv_timer_t* handle) {
+        auto* self = static_cast<Client*>(handle->data);
+        const IntrusivePtr<Loop> loop = self->loop_;
+        self->timer_at_ = kNever;
+        self->Enter([] {});
+        loop->AfterCallback();
+      },
+      ms, 0);
+  loop_->InterestChanged();
+}
+
+void Client::FinishIfClosed() {
+  if (closed_ || !pool_.closing() || !pool_.empty() || processing_) return;
+  closed_ = true;
+  while (!slots_.empty()) Detach(*TakeSlot(slots_.back()->id));
+  if (close_op_) Emit(std::exchange(close_op_, nullptr));
+  if (!registered_) return;
+  registered_ = false;
+  uv_timer_t* timer = std::exchange(timer_, nullptr);
+  uv_timer_stop(timer);
+  uv_close(reinterpret_cast<uv_handle_t*>(timer), [](uv_handle_t* handle) {
+    const std::unique_ptr<uv_timer_t> owned(reinterpret_cast<uv_timer_t*>(handle));
+    const auto self = IntrusivePtr<Client>::Adopt(static_cast<Client*>(owned->data));
+    self->loop_->DropConnection();
+  });
+}
+
+}  // namespace dqc::net

@@ -1,0 +1,152 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "client/leader_search.hpp"
+#include "client/pool.hpp"
+#include "net/connection.hpp"
+
+namespace dqc::net {
+
+struct ClientOptions {
+  ConnectionOptions connection;  // of each; its address is set per node
+  client::SearchOptions search;
+  client::PoolOptions pool;
+  client::Nodes seeds;                                // always known
+  client::Nodes members;                              // known from an earlier time
+  std::function<Result<client::Nodes>()> read_nodes;  // null: there is only what is given here
+  std::function<Status(const client::Nodes&)> write_nodes;  // null: members are not written back
+  session::Time connect_timeout_us = 5'000'000;             // of one attempt, and of a check
+};
+
+// A cluster as the application sees it: finds the leader, keeps connections to it, and runs each
+// operation on one of them. Carries out what LeaderSearch and Pool decide. Everything but what
+// Target says is on the loop's thread.
+class Client final : public Target,
+                     private ConnectionOwner,
+                     private client::LeaderSearch::Host,
+                     private client::Pool::Host {
+ public:
+  Client(IntrusivePtr<Loop> loop, IntrusivePtr<EventQueue> out, ClientOptions options,
+         IntrusivePtr<Hooks> hooks);
+
+  Status Submit(IntrusivePtr<QueuedOperation> op) override;
+  Status Cancel(uint64_t op_id) override;
+  Status Pause(uint64_t op_id, bool pause) override;
+  void PostCancel(QueuedOperation* op) noexcept override;
+  void Resume(QueuedOperation* op) noexcept override;
+  void GiveUp() noexcept override;
+  void AbandonAfterFork() noexcept override;
+
+  // --- any thread
+  Status SetNodes(client::Nodes nodes);
+  struct Snapshot {
+    client::PoolStats pool;
+    client::LeaderSearch::Counters search;
+    std::string leader;
+  };
+  Snapshot snapshot() const;
+
+ private:
+  class InternalOperation;
+  // A connection of ours: an attempt to find the leader, an observer of it, or one of the pool.
+  struct Slot {
+    uint64_t id = 0;
+    std::string address;
+    IntrusivePtr<Connection> connection;
+    bool pooled = false;
+  };
+  struct Given {
+    uint64_t request, attempt;
+  };
+  struct Refused {
+    uint64_t request;
+    Status status;
+  };
+
+  ~Client() override;
+
+  template <typename Work>
+  Status Tell(Work work);
+  Status Accept(const IntrusivePtr<QueuedOperation>& op);
+  void RunClose(IntrusivePtr<QueuedOperation> op);
+  void CancelHere(uint64_t op_id) noexcept;
+  template <typename Work>
+  void Enter(Work work) noexcept;
+  void Process();
+  bool ProcessOne();
+  void HandleDone(IntrusivePtr<QueuedOperation> op);
+  void HandleInternal(InternalOperation* op, Slot* slot);
+  void OnMembers(const InternalOperation& op);
+  void Register();
+  void UpdateTimer();
+  void FinishIfClosed();
+  void Publish();
+  void Emit(IntrusivePtr<QueuedOperation> op) noexcept;
+
+  Slot* FindSlot(uint64_t id);
+  void CloseSlot(Slot* slot);
+  std::unique_ptr<Slot> TakeSlot(uint64_t id);
+  static void Detach(const Slot& slot) noexcept;
+  static bool Usable(const Slot& slot);
+  void RunInternal(Slot* slot, IntrusivePtr<InternalOperation> op);
+
+  // ConnectionOwner
+  void OnOwnedDone(IntrusivePtr<QueuedOperation> op) noexcept override;
+  void OnConnection(Connection* connection) noexcept override;
+  void OnReturned(Connection* connection) noexcept override;
+  // LeaderSearch::Host
+  void Dial(uint64_t attempt, const std::string& address) override;
+  void Ask(uint64_t attempt) override;
+  void Drop(uint64_t attempt) override;
+  void Give(uint64_t request, uint64_t attempt) override;
+  void Refuse(uint64_t request, const Status& status) override;
+  void OnRound() override;
+  void OnLeader(const std::string& address) override;
+  // Pool::Host
+  void Want(uint64_t request) override;
+  void Unwant(uint64_t request) override;
+  void Run(uint64_t conn, IntrusivePtr<session::Operation> op) override;
+  void Lease(uint64_t conn, IntrusivePtr<session::Operation> op) override;
+  void Check(uint64_t conn) override;
+  void Reset(uint64_t conn) override;
+  void Begin(uint64_t conn) override;
+  void Commit(uint64_t conn) override;
+  void AskSchema(uint64_t conn) override;
+  void Discard(uint64_t conn) override;
+  void Finish(IntrusivePtr<session::Operation> op) override;
+  Status Failure(session::Time since, session::Time now) override;
+
+  const ClientOptions options_;
+  const IntrusivePtr<Hooks> hooks_;
+  client::LeaderSearch search_;
+  client::Pool pool_;
+  std::vector<std::unique_ptr<Slot>> slots_;
+  // What came in while a policy was deciding; handled one by one.
+  IntrusiveFifo<session::Operation> done_;  // references held
+  std::vector<Slot*> returned_;
+  std::vector<Given> given_;
+  std::vector<Refused> refused_;
+  client::Nodes members_;
+  bool refresh_members_ = false;
+  bool refreshing_ = false;
+  bool processing_ = false;
+  bool registered_ = false;  // counted in the loop, holds a reference to itself
+  bool closed_ = false;
+  IntrusivePtr<QueuedOperation> close_op_;
+  uv_timer_t* timer_ = nullptr;
+  session::Time timer_at_ = session::kNever;
+  std::atomic<bool> gave_up_{false};
+  struct OwnCommand : Command {
+    Client* client = nullptr;
+  };
+  OwnCommand give_up_;
+  mutable std::mutex mutex_;
+  Snapshot snapshot_;  // guarded by mutex_
+};
+
+}  // namespace dqc::net

@@ -1,0 +1,247 @@
+/* SPDX-License-Identifier: MIT */
+// Carries out what the policies of a client decide.
+#include <algorithm>
+
+#include "net/client_internal.hpp"
+
+namespace dqc::net {
+
+using client::Answer;
+using session::State;
+using session::Time;
+
+// ------------------------------------------------------------------------------------------- slots
+
+Client::Slot* Client::FindSlot(uint64_t id) {
+  for (const auto& slot : slots_) {
+    if (slot->id == id) return slot.get();
+  }
+  return nullptr;
+}
+
+std::unique_ptr<Client::Slot> Client::TakeSlot(uint64_t id) {
+  const auto at =
+      std::find_if(slots_.begin(), slots_.end(), [&](const auto& slot) { return slot->id == id; });
+  if (at == slots_.end()) return nullptr;
+  std::unique_ptr<Slot> slot = std::move(*at);
+  slots_.erase(at);
+  returned_.erase(std::remove(returned_.begin(), returned_.end(), slot.get()), returned_.end());
+  return slot;
+}
+
+// Operations of ours on it hear of it, then it is on its own.
+void Client::Detach(const Slot& slot) noexcept {
+  slot.connection->CancelAll();
+  slot.connection->SetOwner(nullptr, nullptr);
+  slot.connection->GiveUp();
+}
+
+bool Client::Usable(const Slot& slot) {
+  const session::Session& session = slot.connection->session();
+  return session.state() == State::kReady && session.lost().ok();
+}
+
+// A connection of the pool that broke, or whose node does not lead any more: others may share its
+// fate.
+void Client::CloseSlot(Slot* slot) {
+  const std::unique_ptr<Slot> taken = TakeSlot(slot->id);
+  Detach(*taken);
+  const Time now = Loop::Now();
+  search_.OnLeaderLost(taken->address, now);
+  pool_.OnClosed(taken->id, now);
+  pool_.CheckIdle(now);
+}
+
+void Client::RunInternal(Slot* slot, IntrusivePtr<InternalOperation> op) {
+  op->id = NextOperationId();
+  // A transaction of several callers lasts as long as theirs: the pool ends it.
+  const bool shared = op->purpose == InternalOperation::Purpose::kBegin ||
+                      op->purpose == InternalOperation::Purpose::kCommit;
+  op->deadline = shared ? session::kNever : Loop::Now() + options_.connect_timeout_us;
+  op->target = IntrusivePtr<Target>::Share(this);
+  op->connection = slot->connection;
+  const auto held = op;
+  Status status = slot->connection->Run(IntrusivePtr<QueuedOperation>::Adopt(op.Detach()));
+  if (status.ok()) return;
+  held->status = std::move(status);
+  held->Retain();
+  done_.PushBack(held.get());
+}
+
+void Client::HandleInternal(InternalOperation* op, Slot* slot) {
+  const Time now = Loop::Now();
+  const uint64_t id = slot->id;
+  const bool ok = op->status.ok();
+  switch (op->purpose) {
+    case InternalOperation::Purpose::kConnect: {
+      const session::Session& session = slot->connection->session();
+      Answer answer;
+      answer.leader_id = session.leader_id();
+      answer.leader_address = session.leader_address();
+      answer.status = op->status;
+      if (ok) {
+        answer.kind = Answer::Kind::kLeads;
+      } else if (session.follows() && Usable(*slot)) {
+        answer.kind = Answer::Kind::kFollows;
+      } else {
+        const bool refused =
+            op->status.info()->phase == Phase::kOpen && op->status.info()->server_code != 0;
+        answer.kind = refused ? Answer::Kind::kRejected : Answer::Kind::kFailed;
+        Detach(*TakeSlot(id));
+      }
+      return search_.OnAnswer(id, answer, now);
+    }
+    case InternalOperation::Purpose::kAsk: {
+      Answer answer;
+      answer.kind = ok ? Answer::Kind::kFollows : Answer::Kind::kFailed;
+      answer.status = op->status;
+      if (ok && !op->nodes.empty()) {
+        answer.leader_id = op->nodes.front().id;
+        answer.leader_address = op->nodes.front().address;
+        const auto& map = options_.search.reachable;
+        const std::string named = map ? map(answer.leader_address) : answer.leader_address;
+        if (named == slot->address) answer.kind = Answer::Kind::kLeads;
+      }
+      if (!ok) Detach(*TakeSlot(id));
+      return search_.OnAnswer(id, answer, now);
+    }
+    case InternalOperation::Purpose::kCheck: {
+      const uint64_t leader = op->nodes.empty() ? 0 : op->nodes.front().id;
+      // A leader that is about to hand over says that it knows of none, and still serves.
+      const bool leads = ok && (leader == 0 || leader == slot->connection->session().leader_id());
+      if (!leads) search_.OnLeaderLost(slot->address, now);
+      return pool_.OnChecked(id, leads, now);
+    }
+    case InternalOperation::Purpose::kReset: {
+      const bool none = !ok && op->status.info()->server_code == 1;  // no transaction is active
+      return pool_.OnChecked(id, ok || none, now);
+    }
+    case InternalOperation::Purpose::kBegin:
+      if (!Usable(*slot)) return CloseSlot(slot);
+      return pool_.OnBegun(id, op->status, now);
+    case InternalOperation::Purpose::kCommit:
+      pool_.OnCommitted(id, op->status, now);
+      if (Slot* still = FindSlot(id); still != nullptr && !Usable(*still)) CloseSlot(still);
+      return;
+    case InternalOperation::Purpose::kSchema:
+      if (!Usable(*slot)) return CloseSlot(slot);
+      return pool_.OnSchema(id, !ok || op->number != 0, now);
+    case InternalOperation::Purpose::kMembers:
+      return;
+  }
+}
+
+void Client::OnMembers(const InternalOperation& op) {
+  refreshing_ = false;
+  if (!op.status.ok()) refresh_members_ = true;  // by the next connection
+  if (op.nodes.empty() || op.nodes == members_) return;
+  members_ = op.nodes;
+  search_.SetMembers(members_);
+  if (!options_.write_nodes) return;
+  const Status written = options_.write_nodes(members_);
+  (void)written;
+}
+
+// ------------------------------------------------------------------------------------ LeaderSearch
+
+void Client::Dial(uint64_t attempt, const std::string& address) {
+  ConnectionOptions options = options_.connection;
+  options.address = address;
+  options.session.node = address;
+  options.session.ask_leader = true;
+  auto slot = std::make_unique<Slot>();
+  slot->id = attempt;
+  slot->address = address;
+  slot->connection =
+      IntrusivePtr<Connection>::Adopt(new Connection(loop_, out_, std::move(options), hooks_));
+  slot->connection->SetOwner(this, slot.get());
+  slots_.push_back(std::move(slot));
+  RunInternal(slots_.back().get(), InternalOperation::Connect());
+}
+
+void Client::Ask(uint64_t attempt) {
+  if (Slot* slot = FindSlot(attempt))
+    RunInternal(slot, InternalOperation::Leader(InternalOperation::Purpose::kAsk));
+}
+
+void Client::Drop(uint64_t attempt) {
+  if (const std::unique_ptr<Slot> slot = TakeSlot(attempt)) Detach(*slot);
+}
+
+void Client::Give(uint64_t request, uint64_t attempt) { given_.push_back({request, attempt}); }
+
+void Client::Refuse(uint64_t request, const Status& status) {
+  refused_.push_back({request, status});
+}
+
+void Client::OnRound() {
+  if (!options_.read_nodes) return;
+  const Result<client::Nodes> nodes = options_.read_nodes();
+  if (nodes.ok()) search_.SetMembers(*nodes);
+}
+
+void Client::OnLeader(const std::string&) { refresh_members_ = true; }
+
+// -------------------------------------------------------------------------------------------- Pool
+
+void Client::Want(uint64_t request) { search_.Want(request, session::kNever, Loop::Now()); }
+
+void Client::Unwant(uint64_t request) { search_.Cancel(request); }
+
+void Client::Run(uint64_t conn, IntrusivePtr<session::Operation> op) {
+  Slot* slot = FindSlot(conn);
+  auto queued = IntrusivePtr<QueuedOperation>::Adopt(static_cast<QueuedOperation*>(op.Detach()));
+  queued->owned = true;
+  queued->connection = slot->connection;
+  const auto held = queued;
+  Status status = slot->connection->Run(std::move(queued));
+  if (status.ok()) return;
+  held->status = std::move(status);
+  held->Retain();
+  done_.PushBack(held.get());
+}
+
+void Client::Lease(uint64_t conn, IntrusivePtr<session::Operation> op) {
+  auto queued = IntrusivePtr<QueuedOperation>::Adopt(static_cast<QueuedOperation*>(op.Detach()));
+  queued->connection = FindSlot(conn)->connection;
+  queued->completed = true;
+  Emit(std::move(queued));
+}
+
+void Client::Check(uint64_t conn) {
+  RunInternal(FindSlot(conn), InternalOperation::Leader(InternalOperation::Purpose::kCheck));
+}
+
+void Client::Reset(uint64_t conn) {
+  RunInternal(FindSlot(conn),
+              InternalOperation::Statement(InternalOperation::Purpose::kReset, "ROLLBACK"));
+}
+
+void Client::Begin(uint64_t conn) {
+  RunInternal(FindSlot(conn),
+              InternalOperation::Statement(InternalOperation::Purpose::kBegin, "BEGIN IMMEDIATE"));
+}
+
+void Client::Commit(uint64_t conn) {
+  RunInternal(FindSlot(conn),
+              InternalOperation::Statement(InternalOperation::Purpose::kCommit, "COMMIT"));
+}
+
+void Client::AskSchema(uint64_t conn) {
+  RunInternal(FindSlot(conn),
+              InternalOperation::Statement(
+                  InternalOperation::Purpose::kSchema,
+                  "SELECT count(*) FROM sqlite_master WHERE sql LIKE '%rollback%'"));
+}
+
+void Client::Discard(uint64_t conn) { Drop(conn); }
+
+void Client::Finish(IntrusivePtr<session::Operation> op) {
+  auto* queued = static_cast<QueuedOperation*>(op.Detach());
+  queued->connection = nullptr;
+  Emit(IntrusivePtr<QueuedOperation>::Adopt(queued));
+}
+
+Status Client::Failure(Time since, Time now) { return search_.Failure(now - since); }
+
+}  // namespace dqc::net

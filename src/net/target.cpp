@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: MIT */
+#include "net/target.hpp"
+
+#include "net/connection.hpp"
+
+namespace dqc::net {
+
+QueuedOperation::QueuedOperation() = default;
+QueuedOperation::~QueuedOperation() = default;
+
+void QueuedOperation::ResetQueued() {
+  ResetOperation();
+  out = nullptr;
+  target = nullptr;
+  connection = nullptr;
+  owned = false;
+  for (Posted& posted : posted_) posted.under_way = false;
+}
+
+void QueuedOperation::Consumed(uint64_t bytes) noexcept {
+  unconsumed_bytes -= bytes;
+  if (stalled.exchange(false) && target) target->Resume(this);
+}
+
+void QueuedOperation::PushRows(IntrusivePtr<session::Batch> batch) noexcept {
+  out->Push(batch.Detach());
+}
+
+void QueuedOperation::Post(Way way, Loop* loop,
+                           void (*run)(IntrusivePtr<QueuedOperation> op) noexcept) noexcept {
+  Posted& posted = posted_[static_cast<size_t>(way)];
+  if (posted.under_way.exchange(true)) return;
+  Retain();
+  posted.op = this;
+  posted.then = run;
+  posted.run = [](Command* command) noexcept {
+    auto* self = static_cast<Posted*>(command);
+    self->under_way = false;
+    self->then(IntrusivePtr<QueuedOperation>::Adopt(self->op));
+  };
+  loop->Post(&posted);
+}
+
+}  // namespace dqc::net
