@@ -179,7 +179,10 @@ void LeaderSearch::Found(size_t index, Time now) {
                           [&](const Request& r) { return r.attempt == won.id; });
   }
   if (winner == requests_.end()) return host_->Drop(won.id);
-  took_[took_next_++ % took_.size()] = now - won.since;
+  if (won.since >= took_at_) {  // several at once are one look-up
+    took_[took_next_++ % took_.size()] = now - won.since;
+    took_at_ = now;
+  }
   const uint64_t request = winner->id;
   requests_.erase(winner);
   const bool another = leader_ != won.address;
@@ -199,7 +202,7 @@ void LeaderSearch::Found(size_t index, Time now) {
   // What is under way to the leader serves those who wait still; the rest dial anew.
   for (Try& attempt : attempts_) {
     attempt.direct = false;
-    attempt.wake = LateAt(now);
+    attempt.wake = LateAt(true, now);
   }
   for (Request& waiting : requests_) {
     waiting.searching = false;

@@ -26,8 +26,8 @@ using session::kNever;
 using session::Time;
 
 struct SearchOptions {
-  // An attempt that is this late is given company; later, up to ten times this, where the leader
-  // always takes longer.
+  // An attempt that is this late is given company. Where the last look-ups all took longer than
+  // that, one at the known leader has twice their time, five times this at most.
   Time hedge_us = 200'000;
   uint32_t parallel = 10;         // attempts at a time, once widened
   Time poll_us = 50'000;          // observers are asked this often, jittered by a quarter
@@ -198,7 +198,7 @@ class LeaderSearch {
   std::string Dialled(const std::string& advertised) const;
   uint64_t Random();
   Time Jitter(Time span);
-  Time LateAt(Time now) const;
+  Time LateAt(bool direct, Time now) const;
   static Time After(Time now, Time span) { return now > kNever - span ? kNever : now + span; }
 
   // The table (leader_search_explain.cpp). Best effort: without memory a row is missing.
@@ -224,7 +224,8 @@ class LeaderSearch {
   uint64_t round_ = 0;
   Time round_at_ = kNever;  // without a search: when dials that memory ran out for are tried again
   Time now_ = 0;            // the latest that we were told
-  std::array<Time, 4> took_ = {};  // the last attempts that found the leader
+  std::array<Time, 4> took_ = {};  // the last look-ups, one after the other
+  Time took_at_ = 0;
   size_t took_next_ = 0;
   uint64_t last_attempt_ = 0;
   uint64_t random_;

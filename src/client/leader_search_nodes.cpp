@@ -22,7 +22,7 @@ uint64_t LeaderSearch::Dial(const std::string& address, bool direct, Time now) {
   attempt.id = last_attempt_ + 1;
   attempt.address = address;
   attempt.since = now;
-  attempt.wake = LateAt(now);
+  attempt.wake = LateAt(direct, now);
   attempt.direct = direct;
   attempts_.push_back(std::move(attempt));
   ++last_attempt_;
@@ -36,11 +36,13 @@ uint64_t LeaderSearch::Dial(const std::string& address, bool direct, Time now) {
   return last_attempt_;
 }
 
-// Far away every attempt takes long. The quickest of a few: one slow answer proves nothing.
-Time LeaderSearch::LateAt(Time now) const {
-  const Time usual = *std::min_element(took_.begin(), took_.end());
+// Far away every attempt takes long, and need not start a search. The quickest of a few: one slow
+// answer proves nothing.
+Time LeaderSearch::LateAt(bool direct, Time now) const {
   const Time hedge = options_.hedge_us;
-  return After(now, std::max(hedge, std::min(usual, 5 * hedge) * 2));
+  if (!direct) return After(now, hedge);
+  const Time usual = *std::min_element(took_.begin(), took_.end());
+  return After(now, std::clamp(std::min(usual, 5 * hedge) * 2, hedge, 5 * hedge));
 }
 
 void LeaderSearch::DropAt(size_t index) {

@@ -50,7 +50,7 @@ TEST_F(ClientLeaderSearch, DistantLeaderCostsOneConnectionOnceItIsKnownToBeDista
       EXPECT_EQ(search_->counters().attempts, before + 1);
     }
   }
-  // A black hole is found out nevertheless.
+  // A black hole is found out nevertheless, and the search itself does not wait longer.
   Want(21);
   Run(700 * kMs);
   EXPECT_GT(host_.dials["b"], 4);
