@@ -101,6 +101,9 @@ void LeaderSearch::Begin(Time now) {
     place.order = Random();
   }
   Sort();
+  for (Request& request : requests_) {  // whom memory ran out for may as well wait for this
+    if (request.attempt == 0) request.searching = true;
+  }
   try {
     if (!leader_.empty() && FindPlace(leader_) == nullptr) {
       AddPlace(leader_);
