@@ -33,7 +33,7 @@ void LeaderSearch::Want(uint64_t request, Time deadline, Time now) {
     return;
   }
   if (searching_ || suspect_ || leader_.empty()) {
-    Join(&requests_.back(), now);
+    Join(&requests_.back());
     Pump(now);
   } else {
     Dispatch(now);
@@ -74,14 +74,14 @@ void LeaderSearch::OnAnswer(uint64_t attempt, const Answer& answer, Time now) {
       Expire(now);
       break;
     case Answer::Kind::kRejected:
-      Rejected(index, answer.status, now);
+      Rejected(index, answer.status);
       return;
   }
   Pump(now);
 }
 
 Time LeaderSearch::next_deadline() const {
-  Time next = round_at_;
+  Time next = std::min(round_at_, retry_at_);
   for (const Request& request : requests_) next = std::min(next, request.deadline);
   for (const Try& attempt : attempts_) next = std::min(next, attempt.wake);
   if (!searching_) return next;
@@ -97,10 +97,11 @@ void LeaderSearch::OnDeadline(Time now) {
   if (requests_.empty()) return;
   Hedge(now);
   PollObservers(now);
-  if (round_at_ <= now) {
-    round_at_ = kNever;
-    searching_ ? NewRound(now) : Dispatch(now);
+  if (retry_at_ <= now) {
+    retry_at_ = kNever;
+    if (!searching_) Dispatch(now);
   }
+  if (round_at_ <= now) NewRound();
   Pump(now);
 }
 
@@ -112,7 +113,7 @@ void LeaderSearch::Dispatch(Time now) {
       request.attempt = Dial(leader_, true, now);
     }
   } catch (const std::bad_alloc&) {
-    round_at_ = After(now, options_.poll_us);
+    retry_at_ = After(now, options_.poll_us);
   }
 }
 
@@ -145,7 +146,8 @@ void LeaderSearch::Settle() {
   for (const Request& request : requests_) {
     if (request.searching) return;
   }
-  if (searching_ || requests_.empty()) round_at_ = kNever;
+  round_at_ = kNever;
+  if (requests_.empty()) retry_at_ = kNever;
   searching_ = false;
   widened_ = false;
   for (size_t i = attempts_.size(); i-- > 0;) {
@@ -153,19 +155,19 @@ void LeaderSearch::Settle() {
   }
 }
 
-void LeaderSearch::Join(Request* request, Time now) {
+void LeaderSearch::Join(Request* request) {
   request->searching = true;
-  if (!searching_) Begin(now);
+  if (!searching_) Begin();
 }
 
 // The request that the attempt was dialled for joins the search, and the search gets the attempt.
-void LeaderSearch::JoinOwner(Try* attempt, Time now) {
+void LeaderSearch::JoinOwner(Try* attempt) {
   if (!attempt->direct) return;
   attempt->direct = false;
   for (Request& request : requests_) {
     if (request.attempt != attempt->id) continue;
     request.attempt = 0;
-    Join(&request, now);
+    Join(&request);
     return;
   }
 }
@@ -228,7 +230,7 @@ void LeaderSearch::Found(size_t index, Time now) {
 
 void LeaderSearch::Followed(size_t index, const Answer& answer, Time now) {
   Try& attempt = attempts_[index];
-  JoinOwner(&attempt, now);
+  JoinOwner(&attempt);
   const bool observer = attempt.state != Try::State::kDialling;
   const bool news = attempt.named != answer.leader_address;
   Note(attempt, Phase::kLeader, Code::kNotLeader, answer.leader_address, "");
@@ -253,7 +255,7 @@ void LeaderSearch::Followed(size_t index, const Answer& answer, Time now) {
 }
 
 void LeaderSearch::Failed(size_t index, const Status& status, Time now) {
-  JoinOwner(&attempts_[index], now);
+  JoinOwner(&attempts_[index]);
   const Try lost = std::move(attempts_[index]);
   attempts_.erase(attempts_.begin() + static_cast<std::ptrdiff_t>(index));
   NoteFailure(lost, status);
@@ -285,7 +287,7 @@ void LeaderSearch::Claimed(size_t index, Time now) {
   DropAt(index);
 }
 
-void LeaderSearch::Rejected(size_t index, const Status& status, Time) {
+void LeaderSearch::Rejected(size_t index, const Status& status) {
   NoteFailure(attempts_[index], status);
   RefuseAll(WithTable(status));
 }
@@ -296,7 +298,7 @@ void LeaderSearch::Hedge(Time now) {
     attempt.wake = kNever;
     if (attempt.direct) {  // it stays the request's own, which waits for both
       for (Request& request : requests_) {
-        if (request.attempt == attempt.id) Join(&request, now);
+        if (request.attempt == attempt.id) Join(&request);
       }
     }
     widened_ = searching_;
@@ -326,12 +328,13 @@ void LeaderSearch::Ask(Try* observer, Time now) {
   host_->Ask(observer->id);
 }
 
-void LeaderSearch::NewRound(Time now) {
+void LeaderSearch::NewRound() {
+  round_at_ = kNever;
   ++round_;
   try {
     host_->OnRound();
   } catch (const std::bad_alloc&) {
-    round_at_ = After(now, options_.poll_us);  // with the nodes as they were
+    // With the nodes as they were.
   }
 }
 

@@ -160,17 +160,17 @@ class LeaderSearch {
   void RefuseAll(const Status& status);
   void Settle();
   void Dispatch(Time now);
-  void Join(Request* request, Time now);
-  void Begin(Time now);
-  void JoinOwner(Try* attempt, Time now);
+  void Join(Request* request);
+  void Begin();
+  void JoinOwner(Try* attempt);
   void Found(size_t index, Time now);
   void Followed(size_t index, const Answer& answer, Time now);
   void Failed(size_t index, const Status& status, Time now);
   void Claimed(size_t index, Time now);
-  void Rejected(size_t index, const Status& status, Time now);
+  void Rejected(size_t index, const Status& status);
   void Hedge(Time now);
   void PollObservers(Time now);
-  void NewRound(Time now);
+  void NewRound();
   void Ask(Try* observer, Time now);
 
   // Attempts and candidates (leader_search_nodes.cpp).
@@ -222,8 +222,9 @@ class LeaderSearch {
   bool searching_ = false;
   bool widened_ = false;
   uint64_t round_ = 0;
-  Time round_at_ = kNever;  // without a search: when dials that memory ran out for are tried again
-  Time now_ = 0;            // the latest that we were told
+  Time round_at_ = kNever;
+  Time retry_at_ = kNever;         // of what memory ran out for
+  Time now_ = 0;                   // the latest that we were told
   std::array<Time, 4> took_ = {};  // the last look-ups, one after the other
   Time took_at_ = 0;
   size_t took_next_ = 0;

@@ -85,7 +85,7 @@ bool LeaderSearch::KeepObserver(size_t index) const {
 
 // ------------------------------------------------------------------------------ the search
 
-void LeaderSearch::Begin(Time now) {
+void LeaderSearch::Begin() {
   searching_ = true;
   widened_ = false;
   round_at_ = kNever;
@@ -110,7 +110,7 @@ void LeaderSearch::Begin(Time now) {
       Sort();
     }
   } catch (const std::bad_alloc&) {
-    round_at_ = After(now, options_.poll_us);
+    // One candidate less; hints may still lead to it.
   }
 }
 
@@ -119,7 +119,7 @@ void LeaderSearch::Pump(Time now) noexcept {
   try {
     PumpOrThrow(now);
   } catch (...) {  // out of memory: again in a while
-    round_at_ = std::min(round_at_, After(now, options_.poll_us));
+    retry_at_ = After(now, options_.poll_us);
   }
 }
 
@@ -140,11 +140,12 @@ void LeaderSearch::PumpOrThrow(Time now) {
 }
 
 void LeaderSearch::Start(Place* place, bool hinted, Time now) {
-  place->round = round_;
   place->hinted = false;
   place->dialled_at = now;
   if (hinted) ++counters_.redirects;
+  place->round = 0;  // not asked, should memory run out
   Dial(place->address, false, now);
+  place->round = round_;
 }
 
 void LeaderSearch::DropOldest(Time now) {

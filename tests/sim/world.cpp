@@ -38,7 +38,8 @@ World::World(uint64_t seed, Plant plant, uint64_t scarce)
       mapped_(rng_.Chance(25)),
       parallel_(static_cast<uint32_t>(rng_.Chance(50) ? 10 : rng_.Between(1, 9))),
       cluster_(rng_.Between(1, 7), &rng_),
-      judge_(this, parallel_, Bound(parallel_)),
+      // A node list that cannot be stored may lack the leader.
+      judge_(this, parallel_, scarce != 0 && scarce < 30 ? 3600 * kSecond : Bound(parallel_)),
       saboteur_(plant, &judge_),
       search_(Options(seed), &saboteur_),
       calm_for_(Bound(parallel_) + 2 * kSecond) {
