@@ -27,13 +27,17 @@ client::Nodes SeedsOf(const client::Config& config) {
 }
 
 // What the policy of redirects says, of addresses as they are dialled.
-Status SetRules(const client::Config& config, client::SearchOptions* out) {
+// `members`: of the node file, which the application vouches for as for its seeds.
+Status SetRules(const client::Config& config, const client::Nodes& members,
+                client::SearchOptions* out) {
   Result<client::AddressMap> map = client::AddressMap::Parse(config.text(Key::kAddressMap));
   DQC_TRY(map.status());
   Result<client::AllowList> allow = client::AllowList::Parse(config.text(Key::kRedirectAllow));
   DQC_TRY(allow.status());
+  std::vector<std::string> trusted = config.addresses();
+  for (const client::Node& node : members) trusted.push_back(node.address);
   const auto rules = std::make_shared<const client::RedirectRules>(
-      static_cast<client::RedirectPolicy>(config.integer(Key::kRedirect)), config.addresses(),
+      static_cast<client::RedirectPolicy>(config.integer(Key::kRedirect)), trusted,
       std::move(*allow));
   const auto shared_map = std::make_shared<const client::AddressMap>(std::move(*map));
   if (!shared_map->empty())
@@ -64,7 +68,6 @@ Result<net::ClientOptions> ClientOptionsOf(const client::Config& config) {
   o.pool.queue_max = static_cast<uint64_t>(config.integer(Key::kPoolQueue));
   o.pool.group_max = number(Key::kGroupCommit);
   o.search.seed = o.pool.seed = uv_hrtime();
-  DQC_TRY(SetRules(config, &o.search));
   const std::string file = config.text(Key::kNodes);
   if (!file.empty()) {
     o.read_nodes = [file] { return net::ReadNodeFile(file); };
@@ -80,6 +83,7 @@ Result<net::ClientOptions> ClientOptionsOf(const client::Config& config) {
     return Status::Make(Code::kConfig, "the configuration names no node to begin with")
         .With(Phase::kConfig);
   }
+  DQC_TRY(SetRules(config, o.members, &o.search));
   return o;
 }
 
