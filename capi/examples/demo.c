@@ -5,16 +5,13 @@
  *
  * finds the leader among the nodes and works on the database "demo" there. It prints what it does,
  * and exits 0 if everything went as it should. */
-#define _POSIX_C_SOURCE 200809L /* nanosleep */
-
 #include <dqclient/dqclient.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
-enum { ADDRESS_MAX = 128, FIND_TRIES = 100, FIND_PAUSE_MS = 100 };
+enum { ADDRESS_MAX = 128, DSN_MAX = 1024 };
 
 /* Prints the error, if there is one, and frees it. Returns 0, so that a step can end with
  * "return failed(...)". */
@@ -26,58 +23,34 @@ static int failed(const char *what, dqc_error *error) {
 
 /* ------------------------------------------------------------------------------ finding the leader */
 
-/* A connection for administration to one node: it opens no database, so any node takes it. */
-static dqc_status connect_for_admin(const char *address, dqc_conn **conn, dqc_error **error) {
-  char dsn[ADDRESS_MAX + 16];
-  dqc_config *config = NULL;
-  dqc_status status = dqc_config_new(&config, error);
+/* Any node will do to begin with; the client asks its way to the leader. If there is none, the error
+ * says of each node what came of it. */
+static dqc_client *open_client(int count, char **addresses) {
+  char dsn[DSN_MAX] = "dqlite://";
+  dqc_error *error = NULL;
+  dqc_client *client = NULL;
+  char leader[ADDRESS_MAX];
+  size_t n;
+  int i;
 
-  *conn = NULL;
-  snprintf(dsn, sizeof dsn, "dqlite://%s", address);
-  if (status == DQC_OK) status = dqc_config_set_dsn(config, dsn, DQC_CSTR, error);
-  if (status == DQC_OK) status = dqc_config_set(config, "database", DQC_CSTR, "", 0, error);
-  if (status == DQC_OK) {
-    status = dqc_config_set(config, "connect_timeout", DQC_CSTR, "1s", DQC_CSTR, error);
+  for (i = 0; i < count; i++) {
+    n = strlen(dsn);
+    snprintf(dsn + n, sizeof dsn - n, "%s%s", i > 0 ? "," : "", addresses[i]);
   }
-  if (status == DQC_OK) status = dqc_conn_new(NULL, NULL, config, conn, error);
-  if (status == DQC_OK) status = dqc_conn_connect(*conn, error);
-  dqc_config_free(config);
-  return status;
-}
-
-/* Which node does this one take for the leader? Returns 1 and its address, or 0. */
-static int ask_for_leader(const char *address, char leader[ADDRESS_MAX]) {
-  dqc_admin request = {sizeof request, DQC_ADMIN_LEADER, 0, 0, NULL};
-  dqc_conn *conn = NULL;
-  dqc_rows *rows = NULL;
-
-  leader[0] = '\0';
-  if (connect_for_admin(address, &conn, NULL) == DQC_OK &&
-      dqc_conn_admin(conn, &request, NULL, &rows, NULL) == DQC_OK &&
-      dqc_rows_step(rows, NULL) == DQC_ROW && dqc_rows_int64(rows, 0) != 0) {
-    snprintf(leader, ADDRESS_MAX, "%s", dqc_rows_text(rows, 1, NULL));
+  n = strlen(dsn);
+  snprintf(dsn + n, sizeof dsn - n, "/demo?timeout=10s");
+  if (dqc_client_open(dsn, DQC_CSTR, &client, &error) == DQC_OK) {
+    dqc_client_leader(client, leader, sizeof leader);
+    printf("%s leads\n", leader);
+    return client;
   }
-  dqc_rows_free(rows);
-  dqc_conn_free(conn);
-  return leader[0] != '\0';
-}
-
-/* Only a node's word about itself counts: others may still name one that is gone. */
-static int find_leader(int count, char **addresses, char leader[ADDRESS_MAX]) {
-  const struct timespec pause = {0, FIND_PAUSE_MS * 1000000L};
-  int i, n;
-
-  for (n = 0; n < FIND_TRIES; n++) {
-    for (i = 0; i < count; i++) {
-      if (ask_for_leader(addresses[i], leader) && strcmp(leader, addresses[i]) == 0) {
-        printf("asked %d of %d nodes: %s leads\n", i + 1, count, leader);
-        return 1;
-      }
-    }
-    nanosleep(&pause, NULL);
+  for (n = 0; n < dqc_error_attempt_count(error); n++) {
+    dqc_attempt attempt = {sizeof attempt, 0, 0, 0, 0, NULL, NULL, NULL};
+    dqc_error_attempt(error, n, &attempt);
+    printf("  %s: %s\n", attempt.address, attempt.cause);
   }
-  printf("none of the %d nodes leads\n", count);
-  return 0;
+  failed("opening the database", error);
+  return NULL;
 }
 
 /* -------------------------------------------------------------------------------- printing results */
@@ -327,8 +300,8 @@ static int script(dqc_conn *db) {
 }
 
 int main(int argc, char **argv) {
-  char leader[ADDRESS_MAX], dsn[ADDRESS_MAX + 64];
   dqc_error *error = NULL;
+  dqc_client *client;
   dqc_conn *db = NULL;
   int good;
 
@@ -336,10 +309,12 @@ int main(int argc, char **argv) {
     fprintf(stderr, "usage: %s host:port...\n", argv[0]);
     return 2;
   }
-  if (!find_leader(argc - 1, argv + 1, leader)) return EXIT_FAILURE;
-  snprintf(dsn, sizeof dsn, "dqlite://%s/demo?timeout=10s", leader);
-  if (dqc_conn_open(dsn, DQC_CSTR, &db, &error) != DQC_OK) {
-    failed("opening the database", error);
+  client = open_client(argc - 1, argv + 1);
+  if (client == NULL) return EXIT_FAILURE;
+  /* What follows belongs together: on a connection of its own. */
+  if (dqc_client_acquire(client, NULL, &db, &error) != DQC_OK) {
+    failed("acquiring a connection", error);
+    dqc_client_free(client);
     return EXIT_FAILURE;
   }
   printf("connected to %s, a server of era %c\n", dqc_conn_address(db), (int)dqc_conn_era(db));
@@ -347,8 +322,9 @@ int main(int argc, char **argv) {
          prepared_by_name(db) && read_every_type(db) && constraint_error(db) &&
          insert_returning(db) && script(db) &&
          print_rows(db, "SELECT count(*) AS things FROM thing", NULL, 0) == 1;
-  if (dqc_conn_close(db, &error) != DQC_OK) good = failed("closing the connection", error);
-  dqc_conn_free(db);
+  dqc_conn_free(db); /* gives it back */
+  if (dqc_client_close(client, NULL, &error) != DQC_OK) good = failed("closing the client", error);
+  dqc_client_free(client);
   printf("%s\n", good ? "everything went as it should" : "something went wrong");
   return good ? EXIT_SUCCESS : EXIT_FAILURE;
 }

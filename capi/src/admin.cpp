@@ -38,6 +38,13 @@ Status FillRequest(Call* call, const dqc_admin& admin) {
       return Fill(call, RequestType::kAdd, ResponseType::kEmpty, request::Add{admin.node_id, text},
                   true);
     }
+    case DQC_ADMIN_JOIN: {
+      if (admin.value > DQC_ROLE_SPARE) return Misuse("no such role");
+      dqc_admin add = admin;
+      add.verb = DQC_ADMIN_ADD;
+      if (admin.value != DQC_ROLE_SPARE) call->join = {admin.node_id, admin.value, true};
+      return FillRequest(call, add);
+    }
     case DQC_ADMIN_ASSIGN:
       // Servers take any other number for a stand-by (protocol 5.10).
       if (admin.value > DQC_ROLE_SPARE) return Misuse("no such role");

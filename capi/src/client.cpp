@@ -54,6 +54,7 @@ Result<net::ClientOptions> ClientOptionsOf(const client::Config& config) {
   net::ClientOptions o;
   o.connection = ConnectionOptionsOf(config);
   o.connect_timeout_us = us(Key::kConnectTimeout);
+  o.watch_us = us(Key::kWatchInterval);
   o.seeds = SeedsOf(config);
   o.search.hedge_us = us(Key::kHedgeDelay);
   o.search.parallel = number(Key::kParallelAttempts);

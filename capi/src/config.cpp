@@ -69,6 +69,16 @@ dqc_status dqc_config_set_log(dqc_config* config, int32_t level, dqc_log_callbac
   });
 }
 
+dqc_status dqc_config_set_watch(dqc_config* config, dqc_watch_callback callback, void* user_data,
+                                dqc_error** error) {
+  return guard(error, [&]() -> Status {
+    DQC_TRY(Check(config, "configuration"));
+    config->watch = callback;
+    config->watch_data = user_data;
+    return {};
+  });
+}
+
 void dqc_config_free(dqc_config* config) { delete config; }
 
 }  // extern "C"

@@ -12,4 +12,6 @@ struct dqc_config : dqc::capi::Handle<0x64716366> {
   dqc_log_callback log = nullptr;
   void* log_data = nullptr;
   int32_t log_level = 0;
+  dqc_watch_callback watch = nullptr;
+  void* watch_data = nullptr;
 };

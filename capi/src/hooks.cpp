@@ -44,6 +44,30 @@ struct LogEvent final : public Deliverable {
   void Discard() noexcept override { delete this; }
 };
 
+struct WatchEvent final : public Deliverable {
+  dqc_watch_callback callback = nullptr;
+  void* user_data = nullptr;
+  net::Topology change = net::Topology::kLeader;
+  client::Node node;
+  std::string message;
+
+  void Deliver() noexcept override {
+    const std::unique_ptr<WatchEvent> owned(this);
+    dqc_topology event{};
+    event.struct_size = sizeof(event);
+    event.type = static_cast<int32_t>(change);
+    event.node.id = node.id;
+    event.node.address = node.address.c_str();
+    event.node.role = static_cast<int32_t>(node.role);
+    event.message = message.c_str();
+    callback(user_data, &event);
+  }
+  void Discard() noexcept override { delete this; }
+};
+
+static_assert(static_cast<int>(net::Topology::kLeader) == DQC_TOPOLOGY_LEADER &&
+              static_cast<int>(net::Topology::kRoleChanged) == DQC_TOPOLOGY_ROLE_CHANGED);
+
 class ApplicationHooks final : public net::Hooks {
  public:
   explicit ApplicationHooks(const dqc_config& config)
@@ -51,7 +75,9 @@ class ApplicationHooks final : public net::Hooks {
         dial_data_(config.dial_data),
         log_(config.log),
         log_data_(config.log_data),
-        log_level_(config.log_level) {}
+        log_level_(config.log_level),
+        watch_(config.watch),
+        watch_data_(config.watch_data) {}
 
   bool dials() const override { return dial_ != nullptr; }
 
@@ -69,16 +95,29 @@ class ApplicationHooks final : public net::Hooks {
     return log_ != nullptr && static_cast<int32_t>(level) <= log_level_;
   }
 
-  void Log(Connection* connection, net::LogLevel level, const char* event,
+  void Log(net::Target* from, net::LogLevel level, const char* event, std::string_view node,
            std::string_view message) override {
     auto record = std::make_unique<LogEvent>();
     record->callback = log_;
     record->user_data = log_data_;
     record->level = static_cast<int32_t>(level);
     record->event = event;
-    record->node = connection->address();
+    record->node = node;
     record->message = message;
-    connection->out()->Push(record.release());
+    from->out()->Push(record.release());
+  }
+
+  bool watches() const override { return watch_ != nullptr; }
+
+  void Watch(net::Target* from, net::Topology change, const client::Node& node,
+             std::string_view message) override {
+    auto event = std::make_unique<WatchEvent>();
+    event->callback = watch_;
+    event->user_data = watch_data_;
+    event->change = change;
+    event->node = node;
+    event->message = message;
+    from->out()->Push(event.release());
   }
 
  private:
@@ -87,12 +126,14 @@ class ApplicationHooks final : public net::Hooks {
   const dqc_log_callback log_;
   void* const log_data_;
   const int32_t log_level_;
+  const dqc_watch_callback watch_;
+  void* const watch_data_;
 };
 
 }  // namespace
 
 IntrusivePtr<net::Hooks> MakeHooks(const dqc_config& config) {
-  if (config.dial == nullptr && config.log == nullptr) return nullptr;
+  if (config.dial == nullptr && config.log == nullptr && config.watch == nullptr) return nullptr;
   return IntrusivePtr<net::Hooks>::Adopt(new ApplicationHooks(config));
 }
 

@@ -226,6 +226,7 @@ void Client::Process() {
   const Time now = Loop::Now();
   if (search_.next_deadline() <= now) search_.OnDeadline(now);
   if (pool_.next_deadline() <= now) pool_.OnDeadline(now);
+  if (watch_at_ <= now) Look(now);
   while (ProcessOne()) {
   }
   processing_ = false;
@@ -241,6 +242,7 @@ bool Client::ProcessOne() {
     const Given given = given_.front();
     given_.erase(given_.begin());
     if (Slot* slot = FindSlot(given.attempt)) slot->pooled = true;
+    if (options_.watch_us > 0 && watch_at_ == kNever) watch_at_ = now + options_.watch_us;
     pool_.OnOpened(given.request, given.attempt, now);
     return true;
   }
@@ -263,8 +265,15 @@ bool Client::ProcessOne() {
     return true;
   }
   for (const auto& slot : slots_) {
-    if (!slot->pooled || slot->connection->session().state() != State::kClosed) continue;
-    CloseSlot(slot.get());
+    if (slot->connection->session().state() != State::kClosed) continue;
+    if (slot->pooled) {
+      CloseSlot(slot.get());
+    } else if (slot->watch && !slot->asking) {
+      Unreached(slot->address, slot->connection->session().lost());
+      Detach(*TakeSlot(slot->id));
+    } else {
+      continue;  // whoever waits for it is told
+    }
     return true;
   }
   if (!refresh_members_ || refreshing_) return false;
@@ -307,7 +316,7 @@ void Client::Register() {
 
 void Client::UpdateTimer() {
   if (timer_ == nullptr) return;
-  const Time due = std::min(search_.next_deadline(), pool_.next_deadline());
+  const Time due = std::min({search_.next_deadline(), pool_.next_deadline(), watch_at_});
   if (due >= timer_at_ || due == kNever) return;  // an early alarm looks again
   timer_at_ = due;
   const Time now = Loop::Now();
@@ -329,6 +338,7 @@ void Client::UpdateTimer() {
 void Client::FinishIfClosed() {
   if (closed_ || !pool_.closing() || !pool_.empty() || processing_) return;
   closed_ = true;
+  watch_at_ = kNever;
   while (!slots_.empty()) Detach(*TakeSlot(slots_.back()->id));
   if (close_op_) Emit(std::exchange(close_op_, nullptr));
   if (!registered_) return;

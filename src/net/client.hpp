@@ -2,6 +2,7 @@
 #pragma once
 
 #include <functional>
+#include <map>
 #include <memory>
 #include <string>
 #include <vector>
@@ -20,7 +21,8 @@ struct ClientOptions {
   client::Nodes members;                              // known from an earlier time
   std::function<Result<client::Nodes>()> read_nodes;  // null: there is only what is given here
   std::function<Status(const client::Nodes&)> write_nodes;  // null: members are not written back
-  session::Time connect_timeout_us = 5'000'000;             // of one attempt, and of a check
+  session::Time watch_us = 0;                    // how often the cluster is looked at; 0: never
+  session::Time connect_timeout_us = 5'000'000;  // of one attempt, and of a check
 };
 
 // A cluster as the application sees it: finds the leader, keeps connections to it, and runs each
@@ -59,6 +61,8 @@ class Client final : public Target,
     std::string address;
     IntrusivePtr<Connection> connection;
     bool pooled = false;
+    bool watch = false;   // of the watcher, to a member that does not lead
+    bool asking = false;  // by the watcher
   };
   struct Given {
     uint64_t request, attempt;
@@ -82,6 +86,20 @@ class Client final : public Target,
   void HandleDone(IntrusivePtr<QueuedOperation> op);
   void HandleInternal(InternalOperation* op, Slot* slot);
   void OnMembers(const InternalOperation& op);
+  Slot* MakeSlot(uint64_t id, const std::string& address);
+  void HandleConnect(InternalOperation* op, Slot* slot);
+  void HandleAsk(InternalOperation* op, Slot* slot);
+
+  // client_watch.cpp
+  void Look(session::Time now);
+  void HandleWatch(InternalOperation* op, Slot* slot);
+  void Reached(const std::string& address);
+  void Unreached(const std::string& address, const Status& why);
+  void Compare(const client::Nodes& before, const client::Nodes& now);
+  void Tell(Topology change, const client::Node& node, std::string_view message) noexcept;
+  client::Node MemberAt(const std::string& address) const;
+  std::string Reachable(const std::string& advertised) const;
+
   void Register();
   void UpdateTimer();
   void FinishIfClosed();
@@ -132,6 +150,10 @@ class Client final : public Target,
   std::vector<Given> given_;
   std::vector<Refused> refused_;
   client::Nodes members_;
+  std::map<std::string, bool> up_;  // by address as dialled: did it answer the last time?
+  session::Time watch_at_ = session::kNever;
+  session::Time nodes_read_at_ = 0;
+  uint64_t next_watch_ = uint64_t{1} << 63;  // numbers of slots that the search does not know
   bool refresh_members_ = false;
   bool refreshing_ = false;
   bool processing_ = false;

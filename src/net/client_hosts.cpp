@@ -45,6 +45,8 @@ bool Client::Usable(const Slot& slot) {
 // fate.
 void Client::CloseSlot(Slot* slot) {
   const std::unique_ptr<Slot> taken = TakeSlot(slot->id);
+  const session::Session& session = taken->connection->session();
+  if (session.lost().code() == Code::kNetwork) Unreached(taken->address, session.lost());
   Detach(*taken);
   const Time now = Loop::Now();
   search_.OnLeaderLost(taken->address, now);
@@ -69,42 +71,15 @@ void Client::RunInternal(Slot* slot, IntrusivePtr<InternalOperation> op) {
 }
 
 void Client::HandleInternal(InternalOperation* op, Slot* slot) {
+  if (slot->watch) return HandleWatch(op, slot);
   const Time now = Loop::Now();
   const uint64_t id = slot->id;
   const bool ok = op->status.ok();
   switch (op->purpose) {
-    case InternalOperation::Purpose::kConnect: {
-      const session::Session& session = slot->connection->session();
-      Answer answer;
-      answer.leader_id = session.leader_id();
-      answer.leader_address = session.leader_address();
-      answer.status = op->status;
-      if (ok) {
-        answer.kind = Answer::Kind::kLeads;
-      } else if (session.follows() && Usable(*slot)) {
-        answer.kind = Answer::Kind::kFollows;
-      } else {
-        const bool refused =
-            op->status.info()->phase == Phase::kOpen && op->status.info()->server_code != 0;
-        answer.kind = refused ? Answer::Kind::kRejected : Answer::Kind::kFailed;
-        Detach(*TakeSlot(id));
-      }
-      return search_.OnAnswer(id, answer, now);
-    }
-    case InternalOperation::Purpose::kAsk: {
-      Answer answer;
-      answer.kind = ok ? Answer::Kind::kFollows : Answer::Kind::kFailed;
-      answer.status = op->status;
-      if (ok && !op->nodes.empty()) {
-        answer.leader_id = op->nodes.front().id;
-        answer.leader_address = op->nodes.front().address;
-        const auto& map = options_.search.reachable;
-        const std::string named = map ? map(answer.leader_address) : answer.leader_address;
-        if (named == slot->address) answer.kind = Answer::Kind::kLeads;
-      }
-      if (!ok) Detach(*TakeSlot(id));
-      return search_.OnAnswer(id, answer, now);
-    }
+    case InternalOperation::Purpose::kConnect:
+      return HandleConnect(op, slot);
+    case InternalOperation::Purpose::kAsk:
+      return HandleAsk(op, slot);
     case InternalOperation::Purpose::kCheck: {
       const uint64_t leader = op->nodes.empty() ? 0 : op->nodes.front().id;
       // A leader that is about to hand over says that it knows of none, and still serves.
@@ -131,32 +106,82 @@ void Client::HandleInternal(InternalOperation* op, Slot* slot) {
   }
 }
 
+void Client::HandleConnect(InternalOperation* op, Slot* slot) {
+  const session::Session& session = slot->connection->session();
+  const uint64_t id = slot->id;
+  Answer answer;
+  answer.leader_id = session.leader_id();
+  answer.leader_address = session.leader_address();
+  answer.status = op->status;
+  if (op->status.ok()) {
+    answer.kind = Answer::Kind::kLeads;
+    Reached(slot->address);
+  } else if (session.follows() && Usable(*slot)) {
+    answer.kind = Answer::Kind::kFollows;
+    Reached(slot->address);
+  } else {
+    const bool refused =
+        op->status.info()->phase == Phase::kOpen && op->status.info()->server_code != 0;
+    answer.kind = refused ? Answer::Kind::kRejected : Answer::Kind::kFailed;
+    if (!refused) {
+      Unreached(slot->address, op->status);
+      Detach(*TakeSlot(id));
+    }
+  }
+  search_.OnAnswer(id, answer, Loop::Now());
+}
+
+void Client::HandleAsk(InternalOperation* op, Slot* slot) {
+  const uint64_t id = slot->id;
+  const bool ok = op->status.ok();
+  Answer answer;
+  answer.kind = ok ? Answer::Kind::kFollows : Answer::Kind::kFailed;
+  answer.status = op->status;
+  if (ok && !op->nodes.empty()) {
+    answer.leader_id = op->nodes.front().id;
+    answer.leader_address = op->nodes.front().address;
+    if (Reachable(answer.leader_address) == slot->address) answer.kind = Answer::Kind::kLeads;
+  }
+  if (!ok) {
+    Unreached(slot->address, op->status);
+    Detach(*TakeSlot(id));
+  }
+  search_.OnAnswer(id, answer, Loop::Now());
+}
+
 void Client::OnMembers(const InternalOperation& op) {
   refreshing_ = false;
   if (!op.status.ok()) refresh_members_ = true;  // by the next connection
   if (op.nodes.empty() || op.nodes == members_) return;
+  Compare(members_, op.nodes);
   members_ = op.nodes;
   search_.SetMembers(members_);
   if (!options_.write_nodes) return;
   const Status written = options_.write_nodes(members_);
-  (void)written;
+  if (written.ok() || !hooks_ || !hooks_->wants(LogLevel::kWarning)) return;
+  hooks_->Log(this, LogLevel::kWarning, "nodes", "", written.message());
 }
 
 // ------------------------------------------------------------------------------------ LeaderSearch
 
-void Client::Dial(uint64_t attempt, const std::string& address) {
+Client::Slot* Client::MakeSlot(uint64_t id, const std::string& address) {
   ConnectionOptions options = options_.connection;
   options.address = address;
   options.session.node = address;
   options.session.ask_leader = true;
   auto slot = std::make_unique<Slot>();
-  slot->id = attempt;
+  slot->id = id;
   slot->address = address;
   slot->connection =
       IntrusivePtr<Connection>::Adopt(new Connection(loop_, out_, std::move(options), hooks_));
-  slot->connection->SetOwner(this, slot.get());
   slots_.push_back(std::move(slot));
-  RunInternal(slots_.back().get(), InternalOperation::Connect());
+  Slot* made = slots_.back().get();
+  made->connection->SetOwner(this, made);
+  return made;
+}
+
+void Client::Dial(uint64_t attempt, const std::string& address) {
+  RunInternal(MakeSlot(attempt, address), InternalOperation::Connect());
 }
 
 void Client::Ask(uint64_t attempt) {
@@ -174,13 +199,27 @@ void Client::Refuse(uint64_t request, const Status& status) {
   refused_.push_back({request, status});
 }
 
+// A file may have been edited meanwhile; rounds come faster than that matters.
 void Client::OnRound() {
-  if (!options_.read_nodes) return;
+  constexpr Time kPause = 250'000;
+  const Time now = Loop::Now();
+  if (!options_.read_nodes || now - nodes_read_at_ < kPause) return;
+  nodes_read_at_ = now;
   const Result<client::Nodes> nodes = options_.read_nodes();
-  if (nodes.ok()) search_.SetMembers(*nodes);
+  if (!nodes.ok()) return;  // what is known already has to do
+  client::Nodes all = *nodes;
+  for (const client::Node& node : members_) {
+    const bool known = std::any_of(
+        all.begin(), all.end(), [&](const client::Node& n) { return n.address == node.address; });
+    if (!known) all.push_back(node);
+  }
+  search_.SetMembers(all);
 }
 
-void Client::OnLeader(const std::string&) { refresh_members_ = true; }
+void Client::OnLeader(const std::string& address) {
+  refresh_members_ = true;
+  Tell(Topology::kLeader, MemberAt(address), "leads");
+}
 
 // -------------------------------------------------------------------------------------------- Pool
 

@@ -30,7 +30,7 @@ Connection::~Connection() = default;
 void Connection::Log(LogLevel level, const char* event, std::string_view message) noexcept {
   if (!hooks_ || !hooks_->wants(level) || gave_up_) return;
   try {
-    hooks_->Log(this, level, event, message);
+    hooks_->Log(this, level, event, options_.address, message);
   } catch (const std::bad_alloc&) {
     // A record less; the operations concerned say it themselves.
   }

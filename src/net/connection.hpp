@@ -9,6 +9,7 @@
 
 #include "net/dialer.hpp"
 #include "net/event_queue.hpp"
+#include "net/hooks.hpp"
 #include "net/loop.hpp"
 #include "net/target.hpp"
 #include "net/transport.hpp"
@@ -22,24 +23,6 @@ struct ConnectionOptions {
   std::string address;
   int64_t stagger_us = 300'000;
   bool quick_ack = true;
-};
-
-enum class LogLevel : int32_t { kError = 1, kWarning = 2, kInfo = 3, kDebug = 4 };
-
-// What the application lends to a connection. Immutable, shared; called on the loop's thread.
-class Hooks : public RefCounted<Hooks> {
- public:
-  virtual bool dials() const = 0;
-  // Answered by DialDone, once, now or later, from any thread. Throws bad_alloc.
-  virtual void Dial(IntrusivePtr<Connection> connection) = 0;
-  virtual bool wants(LogLevel level) const = 0;
-  virtual void Log(Connection* connection, LogLevel level, const char* event,
-                   std::string_view message) = 0;
-
- protected:
-  friend class RefCounted<Hooks>;
-  virtual ~Hooks() = default;
-  void Dispose() { delete this; }
 };
 
 // A session on a loop: moves bytes between it and a transport, and keeps its time. Outlives the

@@ -37,6 +37,7 @@ void Operation::ResetOperation() {
   statement_count = 1;
   discard_rows = false;
   servers_with_roles = true;
+  join = {};
   prepared = nullptr;
   paused = no_backpressure = false;
   ticket = queued_at = retry_at = 0;

@@ -92,6 +92,12 @@ class Operation : public RefCounted<Operation>, public Deliverable {
   uint32_t statement_count = 1;  // in the text; more than one only for exec without parameters
   bool discard_rows = false;
   bool servers_with_roles = true;
+  // Of an ADD: the role to assign once the node is a member.
+  struct Join {
+    uint64_t node_id = 0;
+    uint64_t role = 0;
+    bool wanted = false;
+  } join;
   PreparedStatement* prepared = nullptr;  // of a prepared execution; the submitter keeps it alive
 
   // Flow of rows: written on both sides.

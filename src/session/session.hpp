@@ -158,6 +158,7 @@ class Session {
   void RunStatement(Operation* op);
   void AppendRun(Operation* op);
   bool FallBackToExec(Operation* op, const Status& status);
+  bool AssignAfterAdd(Operation* op, Status* status);
   void FinishStatement(Operation* op, Status status);
   void ScriptNext(Operation* op);
   void ScriptPrepared(Operation* op, uint32_t stmt_id, uint64_t params, uint64_t tail);

@@ -134,6 +134,7 @@ void Session::StepDone(Operation* op, Step step, Status status, Time now) {
         }
         break;
       }
+      if (op->join.wanted && AssignAfterAdd(op, &status)) break;
       if (!status.ok() && FallBackToExec(op, status)) break;
       FinishStatement(op, std::move(status));
       break;
@@ -169,6 +170,23 @@ void Session::StepDone(Operation* op, Step step, Status status, Time now) {
       break;
   }
   Pump(now);
+}
+
+// A new member is a spare. True: its role is being asked for.
+bool Session::AssignAfterAdd(Operation* op, Status* status) {
+  if (!op->effect_done) {
+    if (!status->ok() || op->abandoned) return false;
+    op->effect_done = true;
+    AppendMessage(Step::kMain, op, RequestType::kAssign, ResponseType::kEmpty,
+                  wire::request::Assign{op->join.node_id, op->join.role}, 0, true);
+    return true;
+  }
+  if (status->ok()) return false;
+  ErrorInfo info(*status->info());
+  info.outcome = Outcome::kMaybeExecuted;
+  info.message = "the node was added as a spare, but not given its role: " + info.message;
+  *status = Status::Make(info);
+  return false;
 }
 
 void Session::FinishStatement(Operation* op, Status status) {

@@ -53,6 +53,8 @@ template void Session::AppendMessage(Step, Operation*, RequestType, ResponseType
                                      const wire::request::Prepare&, uint8_t, bool);
 template void Session::AppendMessage(Step, Operation*, RequestType, ResponseType,
                                      const wire::request::Finalize&, uint8_t, bool);
+template void Session::AppendMessage(Step, Operation*, RequestType, ResponseType,
+                                     const wire::request::Assign&, uint8_t, bool);
 
 // Version word, the two era probes (section 0.3), CLIENT, OPEN; the first statements follow in the
 // same segment.

@@ -7,6 +7,7 @@
 #include <iostream>
 #include <string>
 
+#include "cluster.hpp"
 #include "dev.hpp"
 
 constexpr int kExitUsage = 2;  // as dqc-node
@@ -17,6 +18,7 @@ int main(int argc, char** argv) {
   app.require_subcommand(1);
   int exit_code = EXIT_SUCCESS;
   dqc::tool::AddDev(app, exit_code);
+  dqc::tool::AddCluster(app, exit_code);
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& e) {

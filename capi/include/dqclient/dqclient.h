@@ -197,7 +197,7 @@ DQC_API int64_t DQC_CALL dqc_error_sql_offset(const dqc_error *error);
 /** One node of a search for the leader that found none. Texts live as long as the error. */
 typedef struct dqc_attempt {
   uint32_t struct_size; /**< sizeof(dqc_attempt), set by the caller */
-  int32_t phase;        /**< how far it came: DQC_PHASE_RESOLVE, _CONNECT, _HANDSHAKE, _LEADER, _OPEN */
+  int32_t phase;        /**< how far it came: DQC_PHASE_RESOLVE to _OPEN, or _LEADER */
   dqc_status code;      /**< DQC_E_ */
   uint32_t reserved;
   int64_t elapsed_us;  /**< of the last try */
@@ -321,7 +321,7 @@ typedef void(DQC_CALL *dqc_callback)(void *user_data, const dqc_event *event);
 
 #define DQC_CALL_IDEMPOTENT 1u /**< running it twice does no harm: a client may, where in doubt */
 
-#define DQC_CALL_ALONE 2u      /**< a client's write: in a transaction of its own, never grouped */
+#define DQC_CALL_ALONE 2u /**< a client's write: in a transaction of its own, never grouped */
 
 /** Options of one call; NULL stands for all defaults. */
 typedef struct dqc_call_options {
@@ -425,6 +425,41 @@ typedef void(DQC_CALL *dqc_log_callback)(void *user_data, const dqc_log_record *
 DQC_API dqc_status DQC_CALL dqc_config_set_log(dqc_config *config, int32_t level,
                                                dqc_log_callback callback, void *user_data,
                                                dqc_error **error);
+
+/** A member of a cluster. */
+typedef struct dqc_node {
+  uint64_t id;         /**< 0: not known */
+  const char *address; /**< "host:port" */
+  int32_t role;        /**< DQC_ROLE_ */
+  uint32_t reserved;   /**< 0 */
+} dqc_node;
+
+#define DQC_TOPOLOGY_LEADER 1       /**< another node leads; its address is the one dialled */
+#define DQC_TOPOLOGY_NODE_UP 2      /**< a node answers, for the first time or again */
+#define DQC_TOPOLOGY_NODE_DOWN 3    /**< a node cannot be reached; message: why */
+#define DQC_TOPOLOGY_NODE_ADDED 4   /**< a new member */
+#define DQC_TOPOLOGY_NODE_REMOVED 5 /**< a member no more */
+#define DQC_TOPOLOGY_ROLE_CHANGED 6 /**< of a member: node.role is the new one */
+
+/** A change in the cluster of a client; borrowed for the time of the callback. */
+typedef struct dqc_topology {
+  uint32_t struct_size;
+  int32_t type; /**< DQC_TOPOLOGY_ */
+  dqc_node node;
+  const char *message; /**< for a human */
+} dqc_topology;
+
+typedef void(DQC_CALL *dqc_watch_callback)(void *user_data, const dqc_topology *event);
+
+/**
+ * Hear of changes in the cluster of a client, where callbacks are called. What the client comes
+ * across is told at once; with the option "watch_interval" it also looks for changes by itself.
+ * @param[in] callback nullable: none. @param[in] user_data passed on. @param[out] error nullable.
+ * @return DQC_OK.
+ * @threading any, one at a time per object @since 0.1
+ */
+DQC_API dqc_status DQC_CALL dqc_config_set_watch(dqc_config *config, dqc_watch_callback callback,
+                                                 void *user_data, dqc_error **error);
 
 /** @param[in] config nullable. @threading any @since 0.1 */
 DQC_API void DQC_CALL dqc_config_free(dqc_config *config);
@@ -657,7 +692,7 @@ DQC_API dqc_status DQC_CALL dqc_client_connect_async(dqc_client *client,
                                                      dqc_callback callback, void *user_data,
                                                      uint64_t *op, dqc_error **error);
 
-/** dqc_client_connect_async(), blocking. @return DQC_OK; DQC_E_CONNECT if no node could be reached,
+/** Like dqc_client_connect_async(), blocking. @return DQC_OK; DQC_E_CONNECT if no node could be reached,
  * DQC_E_NOT_LEADER if none of them leads, DQC_E_TIMEOUT.
  * @threading owner; any if threaded @since 0.1 */
 DQC_API dqc_status DQC_CALL dqc_client_connect(dqc_client *client, const dqc_call_options *options,
@@ -674,7 +709,7 @@ DQC_API dqc_status DQC_CALL dqc_client_close_async(dqc_client *client,
                                                    dqc_callback callback, void *user_data,
                                                    uint64_t *op, dqc_error **error);
 
-/** dqc_client_close_async(), blocking. @threading owner; any if threaded @since 0.1 */
+/** Like dqc_client_close_async(), blocking. @threading owner; any if threaded @since 0.1 */
 DQC_API dqc_status DQC_CALL dqc_client_close(dqc_client *client, const dqc_call_options *options,
                                              dqc_error **error);
 
@@ -690,7 +725,7 @@ DQC_API dqc_status DQC_CALL dqc_client_acquire_async(dqc_client *client,
                                                      dqc_callback callback, void *user_data,
                                                      uint64_t *op, dqc_error **error);
 
-/** dqc_client_acquire_async(), blocking. @param[out] out give back with dqc_conn_free().
+/** Like dqc_client_acquire_async(), blocking. @param[out] out give back with dqc_conn_free().
  * @threading owner; any if threaded @since 0.1 */
 DQC_API dqc_status DQC_CALL dqc_client_acquire(dqc_client *client, const dqc_call_options *options,
                                                dqc_conn **out, dqc_error **error);
@@ -702,17 +737,9 @@ DQC_API dqc_status DQC_CALL dqc_client_cancel(dqc_client *client, uint64_t op);
 /** Like dqc_conn_pause(). @threading owner; any if threaded @since 0.1 */
 DQC_API dqc_status DQC_CALL dqc_client_pause(dqc_client *client, uint64_t op, int32_t pause);
 
-/** A member of a cluster. */
-typedef struct dqc_node {
-  uint64_t id;         /**< 0: not known */
-  const char *address; /**< "host:port" */
-  int32_t role;        /**< DQC_ROLE_ */
-  uint32_t reserved;   /**< 0 */
-} dqc_node;
-
 /**
  * Replace the nodes that the configuration named, as from a store of the application's own.
- * @param[in] nodes,count at least one; copied. @param[out] error nullable.
+ * @param[in] nodes at least one; copied. @param[in] count of them. @param[out] error nullable.
  * @return DQC_OK; DQC_E_CONFIG for a bad address; DQC_E_MISUSE; DQC_E_NOMEM; DQC_E_FORKED.
  * @threading owner; any if threaded @since 0.1
  */
@@ -722,6 +749,7 @@ DQC_API dqc_status DQC_CALL dqc_client_set_nodes(dqc_client *client, const dqc_n
 /**
  * Address of the leader as last confirmed, "" if there was none yet.
  * @param[out] buffer nullable; receives it, cut to size - 1 bytes and NUL-terminated.
+ * @param[in] size bytes of buffer.
  * @return its size in bytes.
  * @threading any @since 0.1
  */
@@ -764,16 +792,16 @@ DQC_API void DQC_CALL dqc_client_stats(const dqc_client *client, dqc_stats *out)
  */
 DQC_API void DQC_CALL dqc_client_free(dqc_client *client);
 
-/* The calls of a connection, on one of the client's choice: see dqc_conn_exec_async() and so on. */
+/* The calls of a connection, on one of the client's choice. */
 
-/** @threading owner; any if threaded @since 0.1 */
+/** Like dqc_conn_exec_async(). @threading owner; any if threaded @since 0.1 */
 DQC_API dqc_status DQC_CALL dqc_client_exec_async(dqc_client *client, const char *sql,
                                                   size_t sql_size, const dqc_value *args,
                                                   size_t arg_count, const dqc_call_options *options,
                                                   dqc_callback callback, void *user_data,
                                                   uint64_t *op, dqc_error **error);
 
-/** @threading owner; any if threaded @since 0.1 */
+/** Like dqc_conn_query_async(). @threading owner; any if threaded @since 0.1 */
 DQC_API dqc_status DQC_CALL dqc_client_query_async(dqc_client *client, const char *sql,
                                                    size_t sql_size, const dqc_value *args,
                                                    size_t arg_count,
@@ -781,26 +809,26 @@ DQC_API dqc_status DQC_CALL dqc_client_query_async(dqc_client *client, const cha
                                                    dqc_callback callback, void *user_data,
                                                    uint64_t *op, dqc_error **error);
 
-/** @threading owner; any if threaded @since 0.1 */
+/** Like dqc_conn_script_async(). @threading owner; any if threaded @since 0.1 */
 DQC_API dqc_status DQC_CALL dqc_client_script_async(dqc_client *client, const char *sql,
                                                     size_t sql_size,
                                                     const dqc_call_options *options,
                                                     dqc_callback callback, void *user_data,
                                                     uint64_t *op, dqc_error **error);
 
-/** @threading owner; any if threaded @since 0.1 */
+/** Like dqc_conn_exec(). @threading owner; any if threaded @since 0.1 */
 DQC_API dqc_status DQC_CALL dqc_client_exec(dqc_client *client, const char *sql, size_t sql_size,
                                             const dqc_value *args, size_t arg_count,
                                             const dqc_call_options *options, dqc_result *result,
                                             dqc_error **error);
 
-/** @threading owner; any if threaded @since 0.1 */
+/** Like dqc_conn_query(). @threading owner; any if threaded @since 0.1 */
 DQC_API dqc_status DQC_CALL dqc_client_query(dqc_client *client, const char *sql, size_t sql_size,
                                              const dqc_value *args, size_t arg_count,
                                              const dqc_call_options *options, dqc_rows **out,
                                              dqc_error **error);
 
-/** @threading owner; any if threaded @since 0.1 */
+/** Like dqc_conn_script(). @threading owner; any if threaded @since 0.1 */
 DQC_API dqc_status DQC_CALL dqc_client_script(dqc_client *client, const char *sql, size_t sql_size,
                                               const dqc_call_options *options, dqc_result *result,
                                               dqc_error **error);
@@ -1074,6 +1102,8 @@ DQC_API void DQC_CALL dqc_rows_free(dqc_rows *rows);
  * back at "high_water"; "max_message" does not count, "max_result" does, before the first row. The
  * copy is complete only if the operation ended well; names are the server's word. */
 #define DQC_ADMIN_DUMP 8
+
+#define DQC_ADMIN_JOIN 9 /**< ADD, then ASSIGN: node_id, text = address, value = DQC_ROLE_ */
 
 #define DQC_ROLE_VOTER 0
 #define DQC_ROLE_STANDBY 1
