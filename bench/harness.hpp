@@ -45,6 +45,7 @@ uint64_t AllocationCount();  // malloc and its kin, operator new with them; all 
 using MakeGroup = Group (*)(const Server& server);
 Group ConnectGroup(const Server& server);
 Group ExecGroup(const Server& server);
+Group PoolGroup(const Server& server);
 Group Select1Group(const Server& server);
 Group StreamGroup(const Server& server);
 Group ThreadedGroup(const Server& server);

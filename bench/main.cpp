@@ -20,7 +20,7 @@ struct NamedGroup {
 constexpr NamedGroup kGroups[] = {
     {"select1", bench::Select1Group, 8},   {"exec", bench::ExecGroup, 8},
     {"stream", bench::StreamGroup, 2},     {"connect", bench::ConnectGroup, 8},
-    {"threaded", bench::ThreadedGroup, 8},
+    {"threaded", bench::ThreadedGroup, 8}, {"pool", bench::PoolGroup, 8},
 };
 
 struct Arguments {

@@ -5,7 +5,7 @@
 Starts a one-node server on loopback, runs the groups of dqc_bench on it, and prints a table. Ratios to the floor (the
 same bytes by a bare socket, in the same run, taking turns) are what to compare; times drift with the machine.
 
-Groups: select1, exec, stream, connect, threaded, micro (the codec alone, no server).
+Groups: select1, exec, stream, connect, threaded, pool, micro (the codec alone, no server).
 """
 
 import argparse
@@ -23,7 +23,7 @@ import tempfile
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-GROUPS = ("select1", "exec", "stream", "connect", "threaded")
+GROUPS = ("select1", "exec", "stream", "connect", "threaded", "pool")
 GROUP_LIMIT_S = 300
 # Whose system calls are counted: (group, variant, operations).
 SYSCALLS = (

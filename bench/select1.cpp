@@ -42,6 +42,8 @@ Group Select1Group(const Server& server) {
       Raw(server, "raw", "", Wait::kBlock),
       Ours(server, "cursor", "raw", "poll_time=0", false),
       Ours(server, "callback", "raw", "poll_time=0", true),
+      Ours(server, "cursor default", "raw", "", false),
+      Ours(server, "callback default", "raw", "", true),
       Raw(server, "raw epoll", "raw", Wait::kEpoll),
       Raw(server, "raw polling", "", Wait::kPoll),
       Ours(server, "cursor polling", "raw polling", "", false),
