@@ -1,0 +1,178 @@
+/* SPDX-License-Identifier: MIT */
+// What a session does for a client that follows the leader: asks who leads, observes, is passed from one
+// user to the next.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "unit/session_rig.hpp"
+
+namespace dqc::session::test {
+namespace {
+
+using testing::Contains;
+using testing::ElementsAre;
+using testing::HasSubstr;
+using testing::Not;
+
+SessionOptions Asking(std::string database = "app") {
+  SessionOptions options = Options(std::move(database));
+  options.ask_leader = true;
+  return options;
+}
+
+TEST(SessionLeader, ALeaderIsReadyAfterOneRoundTrip) {
+  for (const mock::Era era : kEras) {
+    Rig rig(era, Asking());
+    rig.node.SetLeader(true);
+    const Op connect = rig.Dial();
+    rig.session->TransportReady(rig.now);
+    rig.ToServer(rig.TakeOutput());
+    EXPECT_FALSE(rig.session->has_output());
+    rig.Flow();
+    EXPECT_EQ(connect->done, 1);
+    EXPECT_TRUE(connect->status.ok()) << connect->status.message();
+    EXPECT_EQ(rig.session->state(), State::kReady);
+    EXPECT_FALSE(rig.session->follows());
+    EXPECT_NE(rig.session->leader_id(), 0u);
+  }
+}
+
+TEST(SessionLeader, AFollowerNamesTheLeaderAndStaysForAdministration) {
+  for (const mock::Era era : kEras) {
+    Rig rig(era, Asking());
+    rig.node.SetLeader(false, 5, "other:9001");
+    const Op connect = rig.Open();
+    EXPECT_EQ(connect->done, 1);
+    EXPECT_EQ(connect->code(), Code::kNotLeader);
+    EXPECT_EQ(connect->phase(), Phase::kLeader);
+    EXPECT_THAT(std::string(connect->status.message()), HasSubstr("it names other:9001"));
+    EXPECT_EQ(rig.session->state(), State::kReady);
+    EXPECT_TRUE(rig.session->follows());
+    EXPECT_EQ(rig.session->leader_address(), "other:9001");
+
+    rig.Submit("INSERT INTO t VALUES(1)");
+    EXPECT_EQ(rig.last.code(), Code::kNotLeader);
+    rig.node.SetLeader(false, 6, "third:9001");
+    const Op ask = rig.Submit(LeaderOp());
+    rig.Flow();
+    EXPECT_THAT(ask->rows, ElementsAre("0:6|'third:9001'|"));
+    EXPECT_EQ(rig.session->state(), State::kReady);
+  }
+}
+
+TEST(SessionLeader, ANodeWithoutALeaderSaysSo) {
+  Rig rig(mock::Era::kC, Asking());
+  rig.node.SetLeader(false, 0, "");
+  const Op connect = rig.Open();
+  EXPECT_THAT(std::string(connect->status.message()), HasSubstr("it knows of no leader"));
+  EXPECT_EQ(rig.session->leader_id(), 0u);
+}
+
+TEST(SessionLeader, NothingIsSentToAFollowerThatWaitedForTheHandshake) {
+  Rig rig(mock::Era::kD, Asking());
+  rig.node.SetLeader(false, 5, "other:9001");
+  rig.Dial();
+  const Op write = rig.Submit("INSERT INTO t VALUES(1)");
+  rig.session->TransportReady(rig.now);
+  rig.Flow();
+  EXPECT_EQ(write->code(), Code::kNotLeader);
+  EXPECT_EQ(write->outcome(), Outcome::kNotExecuted);
+  EXPECT_THAT(rig.Sent(), Not(Contains(HasSubstr("INSERT"))));
+}
+
+TEST(SessionLeader, WithoutADatabaseItAsksToo) {
+  Rig rig(mock::Era::kA, Asking(""));
+  rig.node.SetLeader(false, 5, "other:9001");
+  EXPECT_EQ(rig.Open()->code(), Code::kNotLeader);
+  EXPECT_EQ(rig.session->leader_address(), "other:9001");
+}
+
+TEST(SessionLeader, AnySplitTellsTheSame) {
+  for (uint32_t seed = 0; seed < 30; ++seed) {
+    Rig rig(mock::Era::kD, Asking());
+    rig.cut_in = seed == 0 ? ByteWise() : Seeded(seed);
+    rig.node.SetLeader(seed % 2 == 0, 5, "other:9001");
+    EXPECT_EQ(rig.Open()->status.ok(), seed % 2 == 0);
+    EXPECT_EQ(rig.session->leader_address() == "other:9001", seed % 2 != 0);
+  }
+}
+
+TEST(SessionLeader, CancelAllLeavesACleanSession) {
+  for (const mock::Era era : kEras) {
+    Ready rig(era, Asking());
+    rig.node.SetTable("many", Numbers(1000));
+    const Op running = rig.Submit("SELECT many");
+    const Op behind = rig.Submit("SELECT 1");
+    rig.SendAll();
+    rig.session->CancelAll(rig.now);
+    EXPECT_EQ(running->code(), Code::kCancelled);
+    EXPECT_EQ(behind->code(), Code::kCancelled);
+    rig.Flow();
+    EXPECT_TRUE(rig.session->idle());
+    const Op next = rig.Submit("SELECT 1");
+    rig.Flow();
+    EXPECT_TRUE(next->status.ok());
+    EXPECT_EQ(running->done, 1);
+  }
+}
+
+TEST(SessionLeader, NotesWhatMayHaveBegunATransaction) {
+  Ready rig(mock::Era::kD);
+  const auto after = [&](Op op) {
+    rig.Submit(std::move(op));
+    rig.Flow();
+    return rig.session->may_be_in_transaction();
+  };
+  EXPECT_FALSE(after(Sql("INSERT INTO t VALUES(1)")));
+  EXPECT_TRUE(after(Sql("BEGIN IMMEDIATE")));
+  EXPECT_TRUE(after(Sql("INSERT INTO t VALUES(1)")));
+  EXPECT_FALSE(after(Sql("COMMIT")));
+  EXPECT_TRUE(after(Sql("SAVEPOINT a")));
+  EXPECT_FALSE(after(Sql("ROLLBACK")));
+  EXPECT_TRUE(after(Sql("INSERT INTO t VALUES(1); INSERT INTO t VALUES(2)")));
+  EXPECT_FALSE(after(Sql("ROLLBACK")));
+  EXPECT_TRUE(after(Script("BEGIN; SELECT 1")));
+}
+
+TEST(SessionLeader, AnAddedNodeIsGivenItsRole) {
+  Ready rig(mock::Era::kC, Asking());
+  const auto join = [&](uint64_t role) {
+    Op op = Admin(wire::request::Add{9, "new:9001"}, RequestType::kAdd, ResponseType::kEmpty, true);
+    op->join = {9, role, true};
+    return op;
+  };
+  const Op good = rig.Submit(join(0));
+  rig.Flow();
+  EXPECT_TRUE(good->status.ok()) << good->status.message();
+  EXPECT_THAT(rig.Sent(), Contains(HasSubstr("Assign")));
+
+  rig.node.On(Match(RequestType::kAssign), Do().Failure(1, "no such node"));
+  const Op half = rig.Submit(join(0));
+  rig.Flow();
+  EXPECT_EQ(half->done, 1);
+  EXPECT_EQ(half->outcome(), Outcome::kMaybeExecuted);
+  EXPECT_THAT(std::string(half->status.message()), HasSubstr("added as a spare"));
+
+  rig.node.On(Match(RequestType::kAdd), Do().Failure(5, "a configuration change is in progress"));
+  const Op none = rig.Submit(join(0));
+  rig.Flow();
+  EXPECT_EQ(none->outcome(), Outcome::kNotExecuted);
+}
+
+TEST(SessionLeader, WhatFailedUnexecutedRunsAgainElsewhere) {
+  Ready first(mock::Era::kC), second(mock::Era::kC);
+  first.node.On(Match(RequestType::kExecSql), Do().Failure(10250, "not leader"));
+  const Op op = first.Submit("INSERT INTO t VALUES(1)");
+  first.Flow();
+  EXPECT_EQ(op->code(), Code::kNotLeader);
+  ASSERT_TRUE(op->can_run_again());
+  op->PrepareToRunAgain();
+  op->done = 0;
+  second.Submit(op);
+  second.Flow();
+  EXPECT_TRUE(op->status.ok()) << op->status.message();
+  EXPECT_EQ(op->done, 1);
+}
+
+}  // namespace
+}  // namespace dqc::session::test
