@@ -127,34 +127,45 @@ TEST(SessionLeader, NotesWhatMayHaveBegunATransaction) {
   EXPECT_TRUE(after(Sql("BEGIN IMMEDIATE")));
   EXPECT_TRUE(after(Sql("INSERT INTO t VALUES(1)")));
   EXPECT_FALSE(after(Sql("COMMIT")));
-  EXPECT_TRUE(after(Sql("SAVEPOINT a")));
+  EXPECT_TRUE(after(Sql("BEGIN")));
   EXPECT_FALSE(after(Sql("ROLLBACK")));
   EXPECT_TRUE(after(Sql("INSERT INTO t VALUES(1); INSERT INTO t VALUES(2)")));
-  EXPECT_FALSE(after(Sql("ROLLBACK")));
-  EXPECT_TRUE(after(Script("BEGIN; SELECT 1")));
+  EXPECT_TRUE(after(Sql("ROLLBACK")));  // refused: nothing surely ended
+}
+
+TEST(SessionLeader, ScriptsAndSavepointsMayLeaveATransaction) {
+  Ready rig(mock::Era::kD);
+  rig.Submit(Script("BEGIN; SELECT 1"));
+  rig.Flow();
+  EXPECT_TRUE(rig.session->may_be_in_transaction());
+  Ready other(mock::Era::kD);
+  other.Submit("SAVEPOINT a");
+  other.Flow();
+  EXPECT_TRUE(other.session->may_be_in_transaction());
 }
 
 TEST(SessionLeader, AnAddedNodeIsGivenItsRole) {
   Ready rig(mock::Era::kC, Asking());
-  const auto join = [&](uint64_t role) {
-    Op op = Admin(wire::request::Add{9, "new:9001"}, RequestType::kAdd, ResponseType::kEmpty, true);
-    op->join = {9, role, true};
+  const auto join = [&](uint64_t id) {
+    const std::string address = "new" + std::to_string(id) + ":9001";
+    Op op = Admin(wire::request::Add{id, address}, RequestType::kAdd, ResponseType::kEmpty, true);
+    op->join = {id, 0, true};
     return op;
   };
-  const Op good = rig.Submit(join(0));
+  const Op good = rig.Submit(join(9));
   rig.Flow();
   EXPECT_TRUE(good->status.ok()) << good->status.message();
   EXPECT_THAT(rig.Sent(), Contains(HasSubstr("Assign")));
 
   rig.node.On(Match(RequestType::kAssign), Do().Failure(1, "no such node"));
-  const Op half = rig.Submit(join(0));
+  const Op half = rig.Submit(join(10));
   rig.Flow();
   EXPECT_EQ(half->done, 1);
   EXPECT_EQ(half->outcome(), Outcome::kMaybeExecuted);
   EXPECT_THAT(std::string(half->status.message()), HasSubstr("added as a spare"));
 
   rig.node.On(Match(RequestType::kAdd), Do().Failure(5, "a configuration change is in progress"));
-  const Op none = rig.Submit(join(0));
+  const Op none = rig.Submit(join(11));
   rig.Flow();
   EXPECT_EQ(none->outcome(), Outcome::kNotExecuted);
 }
