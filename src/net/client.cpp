@@ -35,19 +35,23 @@ Client::Client(IntrusivePtr<Loop> loop, IntrusivePtr<EventQueue> out, ClientOpti
 
 Client::~Client() = default;
 
-// Every entry from the loop: libuv's frames are above, and memory may run out.
+// Every entry: libuv's frames may be above, and memory may run out. What happens meanwhile, on
+// connections that are told something, is noted and handled at the end: a policy that decides is not
+// called again.
 template <typename Work>
 void Client::Enter(Work work) noexcept {
   const auto held = IntrusivePtr<Client>::Share(this);
+  const bool outermost = !std::exchange(inside_, true);
   try {
     work();
-    Process();
+    if (outermost) Process();
   } catch (const std::bad_alloc&) {
-    processing_ = false;
     pool_.EndAll(Status::OutOfMemory());
   }
-  Publish();
+  if (!outermost) return;
   FinishIfClosed();
+  inside_ = false;
+  Publish();
   UpdateTimer();
 }
 
@@ -213,7 +217,7 @@ void Client::OnOwnedDone(IntrusivePtr<QueuedOperation> op) noexcept { done_.Push
 
 void Client::OnConnection(Connection* connection) noexcept {
   const bool closed = connection->session().state() == State::kClosed;
-  if (!processing_ && (closed || !done_.empty())) Enter([] {});
+  if (!inside_ && (closed || !done_.empty())) Enter([] {});
 }
 
 void Client::OnReturned(Connection* connection) noexcept {
@@ -221,15 +225,12 @@ void Client::OnReturned(Connection* connection) noexcept {
 }
 
 void Client::Process() {
-  if (processing_) return;
-  processing_ = true;
   const Time now = Loop::Now();
   if (search_.next_deadline() <= now) search_.OnDeadline(now);
   if (pool_.next_deadline() <= now) pool_.OnDeadline(now);
   if (watch_at_ <= now) Look(now);
   while (ProcessOne()) {
   }
-  processing_ = false;
 }
 
 bool Client::ProcessOne() {
@@ -336,10 +337,11 @@ void Client::UpdateTimer() {
 }
 
 void Client::FinishIfClosed() {
-  if (closed_ || !pool_.closing() || !pool_.empty() || processing_) return;
+  if (closed_ || !pool_.closing() || !pool_.empty()) return;
   closed_ = true;
   watch_at_ = kNever;
   while (!slots_.empty()) Detach(*TakeSlot(slots_.back()->id));
+  while (session::Operation* op = done_.PopFront()) op->Release();  // our own questions
   if (close_op_) Emit(std::exchange(close_op_, nullptr));
   if (!registered_) return;
   registered_ = false;
