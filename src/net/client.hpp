@@ -61,6 +61,7 @@ class Client final : public Target,
     std::string address;
     IntrusivePtr<Connection> connection;
     bool pooled = false;
+    bool legacy = false;  // speaks the protocol of before 1.0
     bool watch = false;   // of the watcher, to a member that does not lead
     bool asking = false;  // by the watcher
   };
@@ -87,7 +88,9 @@ class Client final : public Target,
   void HandleInternal(InternalOperation* op, Slot* slot);
   void OnMembers(const InternalOperation& op);
   Slot* MakeSlot(uint64_t id, const std::string& address);
+  void MakeConnection(Slot* slot);
   void HandleConnect(InternalOperation* op, Slot* slot);
+  bool TryLegacy(const InternalOperation& op, Slot* slot);
   void HandleAsk(InternalOperation* op, Slot* slot);
 
   // client_watch.cpp

@@ -106,7 +106,21 @@ void Client::HandleInternal(InternalOperation* op, Slot* slot) {
   }
 }
 
+// A server of before 1.0 hangs up at the protocol's word: it is given its own once.
+bool Client::TryLegacy(const InternalOperation& op, Slot* slot) {
+  if (slot->legacy || op.status.code() != Code::kNetwork ||
+      op.status.info()->phase != Phase::kHandshake) {
+    return false;
+  }
+  slot->legacy = true;
+  Detach(*slot);
+  MakeConnection(slot);
+  RunInternal(slot, InternalOperation::Connect());
+  return true;
+}
+
 void Client::HandleConnect(InternalOperation* op, Slot* slot) {
+  if (TryLegacy(*op, slot)) return;
   const session::Session& session = slot->connection->session();
   const uint64_t id = slot->id;
   Answer answer;
@@ -165,19 +179,23 @@ void Client::OnMembers(const InternalOperation& op) {
 // ------------------------------------------------------------------------------------ LeaderSearch
 
 Client::Slot* Client::MakeSlot(uint64_t id, const std::string& address) {
-  ConnectionOptions options = options_.connection;
-  options.address = address;
-  options.session.node = address;
-  options.session.ask_leader = true;
   auto slot = std::make_unique<Slot>();
   slot->id = id;
   slot->address = address;
+  MakeConnection(slot.get());
+  slots_.push_back(std::move(slot));
+  return slots_.back().get();
+}
+
+void Client::MakeConnection(Slot* slot) {
+  ConnectionOptions options = options_.connection;
+  options.address = slot->address;
+  options.session.node = slot->address;
+  options.session.ask_leader = true;
+  options.session.legacy = slot->legacy;
   slot->connection =
       IntrusivePtr<Connection>::Adopt(new Connection(loop_, out_, std::move(options), hooks_));
-  slots_.push_back(std::move(slot));
-  Slot* made = slots_.back().get();
-  made->connection->SetOwner(this, made);
-  return made;
+  slot->connection->SetOwner(this, slot);
 }
 
 void Client::Dial(uint64_t attempt, const std::string& address) {

@@ -36,6 +36,7 @@ struct SessionOptions {
   // Ask who leads before anything else: a node that does not lead stays connected, for administration
   // only. Its connect operation fails with kNotLeader.
   bool ask_leader = false;
+  bool legacy = false;  // the protocol word of servers before 1.0; later ones know it too
   bool grow_server_buffer = true;  // see AppendGrowBuffer; tests of exact requests go without
   uint64_t drain_bytes = 1 << 20, drain_bytes_era_d = 1ull << 30;
   Time drain_us = 1'000'000, drain_us_era_d = 60'000'000;

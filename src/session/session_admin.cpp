@@ -19,6 +19,7 @@ Status Session::AdminRows(Operation* op, const wire::Header& header, const uint8
   wire::DecodeContext context;
   context.limits = &options_.limits;
   context.servers_with_roles = op->servers_with_roles;
+  context.legacy_leader = options_.legacy;
   const auto start = [&](std::initializer_list<const char*> names) -> Batch& {
     op->header = ResultHeader::Of(names);
     StartBatch(op);

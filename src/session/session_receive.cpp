@@ -232,6 +232,7 @@ void Session::OnFailure(Request* head, const uint8_t* body, size_t size, Time no
 void Session::OnReply(Request* head, const wire::Header& header, const uint8_t* body, Time now) {
   wire::DecodeContext context;
   context.limits = &options_.limits;
+  context.legacy_leader = options_.legacy;
   const Step step = head->step;
   Operation* op = head->op;
   handling_ = IntrusivePtr<Operation>::Share(op);
@@ -311,7 +312,8 @@ void Session::OnLeaderReply(const wire::response::Server& reply) {
   leader_address_ = reply.address;
   if (follows_.ok()) return;
   ErrorInfo info(*follows_.info());
-  info.message += reply.id == 0 ? "; it knows of no leader" : "; it names " + leader_address_;
+  info.message +=
+      leader_address_.empty() ? "; it knows of no leader" : "; it names " + leader_address_;
   follows_ = Status::Make(info);
 }
 

@@ -60,7 +60,8 @@ template void Session::AppendMessage(Step, Operation*, RequestType, ResponseType
 // same segment.
 void Session::AppendHandshake() {
   Request* probe = NewRequest(Step::kProbeExec, nullptr);
-  wire::Writer(probe->frame).U64(wire::kVersion);  // has no reply of its own
+  // Has no reply of its own.
+  wire::Writer(probe->frame).U64(options_.legacy ? wire::kVersionLegacy : wire::kVersion);
   wire::Writer exec(probe->frame);
   exec.Begin(static_cast<uint8_t>(RequestType::kExec), 255);
   exec.U64(0);

@@ -97,6 +97,21 @@ TEST(SessionLeader, AnySplitTellsTheSame) {
   }
 }
 
+TEST(SessionLeader, TheLegacyProtocolNamesTheLeaderWithoutItsId) {
+  for (const mock::Era era : kEras) {
+    SessionOptions options = Asking();
+    options.legacy = true;
+    Rig rig(era, options);
+    rig.node.SetLeader(false, 5, "other:9001");
+    EXPECT_EQ(rig.Open()->code(), Code::kNotLeader);
+    EXPECT_EQ(rig.session->leader_id(), 0u);
+    EXPECT_EQ(rig.session->leader_address(), "other:9001");
+    const Op ask = rig.Submit(LeaderOp());
+    rig.Flow();
+    EXPECT_THAT(ask->rows, ElementsAre("0:0|'other:9001'|"));
+  }
+}
+
 TEST(SessionLeader, CancelAllLeavesACleanSession) {
   for (const mock::Era era : kEras) {
     Ready rig(era, Asking());
