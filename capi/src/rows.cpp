@@ -43,10 +43,10 @@ IntrusivePtr<dqc_rows> dqc_rows::Make(Shared* shared) {
 bool dqc_rows::forked() const { return fork_generation != dqc::ForkGeneration(); }
 
 void dqc_rows::Start(IntrusivePtr<Call> call) {
-  shared_->AddOpenCursor(this);  // first: it may throw
+  call_ = call;                  // before other threads see the cursor
+  shared_->AddOpenCursor(this);  // may throw
   call->cursor = this;
   call->out = IntrusivePtr<EventQueue>::Share(this);
-  call_ = std::move(call);
   shared_->loop->AddUser();
 }
 
@@ -138,6 +138,7 @@ void dqc_rows::FreeUnused() noexcept {
 void dqc_rows::Dispose() {
   magic = 0;
   const IntrusivePtr<dqc::Pool<dqc_rows>> home = std::move(home_);
+  call_ = nullptr;
   shared_ = nullptr;
   header_ = nullptr;
   statement_ = nullptr;
