@@ -173,6 +173,7 @@ dqc_status dqc_client_new(dqc_loop* loop, dqc_queue* queue, const dqc_config* co
 dqc_status dqc_client_open(const char* dsn, size_t dsn_size, dqc_client** out, dqc_error** error) {
   if (out != nullptr) *out = nullptr;
   return guard(error, [&]() -> Status {
+    if (out == nullptr) return Status::Make(dqc::Code::kMisuse, "out is NULL");
     dqc_config config;
     DQC_TRY(config.config.ParseDsn(Text(dsn, dsn_size)));
     dqc_client* client = nullptr;

@@ -93,6 +93,7 @@ dqc_status dqc_conn_connect(dqc_conn* conn, dqc_error** error) {
 dqc_status dqc_conn_open(const char* dsn, size_t dsn_size, dqc_conn** out, dqc_error** error) {
   if (out != nullptr) *out = nullptr;
   return guard(error, [&]() -> Status {
+    if (out == nullptr) return Status::Make(dqc::Code::kMisuse, "out is NULL");
     dqc_config config;
     DQC_TRY(config.config.ParseDsn(Text(dsn, dsn_size)));
     dqc_conn* conn = nullptr;

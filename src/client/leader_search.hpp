@@ -74,6 +74,8 @@ class LeaderSearch {
     // read the node list again, by SetSeeds and SetMembers.
     virtual void OnRound() = 0;
     virtual void OnLeader(const std::string& address) = 0;  // confirmed, and another than before
+    // How far an attempt that has not been answered has come, for the table of a failure.
+    virtual Phase Reached(uint64_t) const noexcept { return Phase::kConnect; }
 
    protected:
     ~Host() = default;

@@ -87,7 +87,7 @@ std::vector<Attempt> LeaderSearch::Explain() const {
     Attempt row;
     row.address = attempt.address;
     row.cause = "no answer";
-    row.phase = Phase::kConnect;
+    row.phase = host_->Reached(attempt.id);
     row.code = Code::kTimeout;
     row.elapsed_us = static_cast<int64_t>(now_ - attempt.since);
     rows.push_back(std::move(row));

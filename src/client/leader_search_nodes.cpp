@@ -152,7 +152,7 @@ void LeaderSearch::DropOldest(Time now) {
   for (size_t i = 0; i < attempts_.size(); ++i) {  // ascending ids: the first is the oldest
     Try& attempt = attempts_[i];
     if (attempt.direct || attempt.state != Try::State::kDialling) continue;
-    Note(attempt, Phase::kConnect, Code::kTimeout, "", "no answer");
+    Note(attempt, host_->Reached(attempt.id), Code::kTimeout, "", "no answer");
     MarkFailed(attempt.address, attempt.since, now);
     return DropAt(i);
   }

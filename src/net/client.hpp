@@ -109,7 +109,7 @@ class Client final : public Target,
   void Publish();
   void Emit(IntrusivePtr<QueuedOperation> op) noexcept;
 
-  Slot* FindSlot(uint64_t id);
+  Slot* FindSlot(uint64_t id) const;
   void CloseSlot(Slot* slot);
   std::unique_ptr<Slot> TakeSlot(uint64_t id);
   static void Detach(const Slot& slot) noexcept;
@@ -128,6 +128,7 @@ class Client final : public Target,
   void Refuse(uint64_t request, const Status& status) override;
   void OnRound() override;
   void OnLeader(const std::string& address) override;
+  Phase Reached(uint64_t attempt) const noexcept override;
   // Pool::Host
   void Want(uint64_t request) override;
   void Unwant(uint64_t request) override;

@@ -12,7 +12,7 @@ using session::Time;
 
 // ------------------------------------------------------------------------------------------- slots
 
-Client::Slot* Client::FindSlot(uint64_t id) {
+Client::Slot* Client::FindSlot(uint64_t id) const {
   for (const auto& slot : slots_) {
     if (slot->id == id) return slot.get();
   }
@@ -237,6 +237,12 @@ void Client::OnRound() {
 void Client::OnLeader(const std::string& address) {
   refresh_members_ = true;
   Tell(Topology::kLeader, MemberAt(address), "leads");
+}
+
+Phase Client::Reached(uint64_t attempt) const noexcept {
+  const Slot* slot = FindSlot(attempt);
+  const State state = slot == nullptr ? State::kNew : slot->connection->session().state();
+  return state == State::kHandshake || state == State::kReady ? Phase::kHandshake : Phase::kConnect;
 }
 
 // -------------------------------------------------------------------------------------------- Pool
