@@ -49,6 +49,12 @@ Status Lost() {
       .With(Phase::kRequest);
 }
 
+// What it did inside the transaction is gone with it: it may run again as if it had never run.
+void Undo(Operation* op, const Status& status) {
+  op->status = status;
+  op->statements_done = 0;
+}
+
 bool NoTransaction(const Status& status) {
   return status.info()->server_code == 1 &&
          status.info()->server_text.find("no transaction is active") != std::string::npos;
@@ -124,7 +130,9 @@ void Pool::OnBegun(uint64_t id, const Status& status, Time now) {
 void Pool::OnMember(Conn* conn, IntrusivePtr<Operation> op, Time now) {
   Group* group = conn == nullptr ? nullptr : conn->group.get();
   if (group == nullptr) {  // the connection is gone, and the transaction with it
-    if (op->status.ok()) op->status = Lost();
+    if (op->status.ok()) Undo(op.get(), Lost());
+    // By us, who closed it: the application did not ask for that.
+    if (op->status.code() == Code::kCancelled) op->status = Lost().With(op->status.info()->outcome);
     return MemberEnds(std::move(op), now);
   }
   --group->running;
@@ -190,7 +198,7 @@ void Pool::EndGroup(Group* group, const Status& status, Time now) {
   const bool maybe = status.info()->outcome == Outcome::kMaybeExecuted;
   for (Member& member : group->members) {
     if (!member.op || (group->begun && !member.answered)) continue;
-    if (!maybe || member.op->status.ok()) member.op->status = status;
+    if (!maybe || member.op->status.ok()) Undo(member.op.get(), status);
     MemberEnds(std::move(member.op), now);
   }
 }
@@ -222,9 +230,9 @@ void Pool::EndRolledBack(Group* group, Time now) {
     if (!op) continue;
     op->stay_alone = true;
     if (i < first) {
-      op->status = undone;
+      Undo(op.get(), undone);
     } else if (i < last && op->status.ok()) {
-      op->status = undone.With(Outcome::kMaybeExecuted);
+      Undo(op.get(), undone.With(Outcome::kMaybeExecuted));
     }
     MemberEnds(op, now);
   }

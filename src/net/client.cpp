@@ -298,7 +298,13 @@ void Client::HandleDone(IntrusivePtr<QueuedOperation> op) {
     if (slot != nullptr) HandleInternal(internal, slot);
     return;
   }
-  if (slot != nullptr && !Usable(*slot)) CloseSlot(slot);
+  if (slot != nullptr && !Usable(*slot)) {
+    // Members of a group that are still under way have their own answers coming, and may run again
+    // then; cut off they could not.
+    const session::Session& session = slot->connection->session();
+    const bool others = op->grouped && session.state() == State::kReady && !session.idle();
+    others ? search_.OnLeaderLost(slot->address, Loop::Now()) : CloseSlot(slot);
+  }
   pool_.OnDone(id, IntrusivePtr<session::Operation>::Adopt(op.Detach()), Loop::Now());
 }
 

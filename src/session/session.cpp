@@ -133,7 +133,10 @@ void Session::Withdraw(Operation* op, Request* request, Time now) {
   outstanding_.Remove(request);
   in_flight_bytes_ -= request->frame.size();
   Recycle(request);
-  if (exclusive_ != op) return;
+  if (exclusive_ != op) {
+    op->abandoned = false;  // nothing is left of it here: it may run elsewhere
+    return;
+  }
   if (op->own_transaction) {
     StartDraining(now);
     return StepDone(op, Step::kMain, Status(), now);  // rolls back

@@ -194,6 +194,21 @@ TEST_F(PoolGroupTest, AnAnswerThatComesWithTheLossIsNoSuccess) {
   EXPECT_EQ(host.ended.size(), 1u);
 }
 
+// The connection is closed by us when its node does not lead any more: no caller asked for a cancel.
+TEST_F(PoolGroupTest, WhatIsCutOffIsNotCancelled) {
+  Begun(3);
+  const auto second = host.TakeRunning(1), third = host.TakeRunning(1),
+             fourth = host.TakeRunning(1);
+  second->status = Failed(Code::kNotLeader);
+  third->status = Failed(Code::kCancelled, Outcome::kMaybeExecuted);
+  fourth->status = Failed(Code::kCancelled);
+  pool->OnClosed(1, now);
+  for (const auto& op : {second, third, fourth}) pool->OnDone(0, op, now);
+  EXPECT_THAT(host.Take(), Contains(End(3, Code::kNetwork)));
+  EXPECT_EQ(OutcomeOf(3), Outcome::kMaybeExecuted);
+  EXPECT_EQ(pool->stats().waiting, 2u);
+}
+
 TEST_F(PoolGroupTest, ARollbackByOneMemberIsToldApart) {
   Begun(4);
   Done(1);

@@ -103,6 +103,7 @@ class PoolTest : public testing::Test {
     const IntrusivePtr<Operation> op = host.TakeRunning(conn);
     op->status = std::move(status);
     op->completed = true;
+    if (op->status.ok()) op->statements_done = 1;  // as a session does
     pool->OnDone(conn, op, now);
   }
   static Status Failed(Code code, Outcome outcome = Outcome::kNotExecuted) {
