@@ -163,7 +163,7 @@ void Node::NoteViolation(std::string what) {
 }
 
 void Node::Log(const Request& request) {
-  if (request.kind == Request::Kind::kFrame && !request.probe()) {
+  if (request.kind == Request::Kind::kFrame && !request.probe() && !request.asks_leadership) {
     ++frames_;
     ++type_counts_[request.type];
   }

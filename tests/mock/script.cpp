@@ -69,6 +69,7 @@ Request CopyRequest(const wire::Header& header, const uint8_t* body, uint8_t sch
 }
 
 bool Match::Fits(const Request& request) const {
+  if (request.asks_leadership) return false;
   if (request.kind != kind_) return false;
   if (connection_ != 0 && request.connection != connection_) return false;
   if (schema_ ? request.schema != *schema_ : request.probe()) return false;

@@ -26,9 +26,11 @@ struct Request {
   uint8_t type = 0;
   uint8_t schema = 0;
   bool decoded = false;  // else only type and schema are known
-  std::string text;      // SQL (of the prepared statement for EXEC, QUERY), database name, address
-  uint64_t id = 0;       // of the statement, node or client
-  uint64_t value = 0;    // role, format, weight, flags or handshake word
+  // EXEC_SQL of SELECT 1 without a database: a client that wants to know whether the node leads.
+  bool asks_leadership = false;
+  std::string text;    // SQL (of the prepared statement for EXEC, QUERY), database name, address
+  uint64_t id = 0;     // of the statement, node or client
+  uint64_t value = 0;  // role, format, weight, flags or handshake word
   Row params;
   std::string malformed;  // why it was not decoded
 
@@ -39,7 +41,7 @@ struct Request {
 };
 
 // Conditions on a request; all must hold, none means every frame. Era probes (section 0.3) fit only
-// where Schema(255) asks for them.
+// where Schema(255) asks for them, Request::asks_leadership nowhere.
 class Match {
  public:
   static Match Accept() { return Match(Request::Kind::kAccept); }        // before any byte

@@ -96,6 +96,8 @@ void Session::Examine(Request& request, const Config& config, Violations& violat
   if (!IsKnown(request.type) && era == Era::kA) complain("unknown type to era A");
   if (request.schema > 0 && era == Era::kA && !request.probe()) complain("schema 1 to era A");
   if (!request.decoded) return;
+  request.asks_leadership =
+      request.Is(RequestType::kExecSql) && !open_ && request.text == "SELECT 1";
   if (request.Is(RequestType::kOpen) && ForbiddenName(request.text)) {
     complain("OPEN of '" + request.text + "'");
   }
