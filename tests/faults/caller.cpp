@@ -51,7 +51,7 @@ Client::Client(const Options& options) {
     if (dsn.back() != '/') dsn += ',';
     dsn += address;
   }
-  dsn += "/faults?redirect=any&pool_max=" + std::to_string(options.pool_max);
+  dsn += "/faults?redirect=any&pool_max=" + std::to_string(options.pool_max) + options.more;
   Check(dqc_config_set_dsn(config, dsn.data(), dsn.size(), &error), error);
   Check(dqc_config_set(config, "address_map", DQC_CSTR, options.address_map.data(),
                        options.address_map.size(), &error),

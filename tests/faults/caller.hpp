@@ -23,6 +23,7 @@ class Client {
     std::vector<std::string> addresses;  // as configured
     std::string address_map;             // advertised=reachable,…
     int pool_max = 8;
+    std::string more;  // "&option=value…"
   };
   explicit Client(const Options& options);
   ~Client();

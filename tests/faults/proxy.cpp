@@ -41,6 +41,12 @@ void NoDelay(int fd) {
   (void)::setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
 }
 
+// Servers send an answer in pieces and with Nagle: each waits for the acknowledgement of the last.
+void AcknowledgeAtOnce(int fd) {
+  const int on = 1;
+  (void)::setsockopt(fd, IPPROTO_TCP, TCP_QUICKACK, &on, sizeof on);
+}
+
 bool Again() { return errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR; }
 
 }  // namespace
@@ -153,6 +159,7 @@ void Proxy::Read(Link& link, int direction) {
   char buffer[16384];
   const ssize_t n = ::recv(link.fd[direction], buffer, sizeof buffer, 0);
   if (n > 0) {
+    AcknowledgeAtOnce(link.fd[direction]);
     half.chunks.push_back({Now() + delay_, std::string(buffer, static_cast<size_t>(n))});
     half.buffered += static_cast<size_t>(n);
   } else if (n == 0) {
