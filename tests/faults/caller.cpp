@@ -146,9 +146,13 @@ dqc_status Caller::Submit(Op* op, const Request& r, dqc_callback callback, void*
   if (r.verb == Request::Verb::kAcquire) {
     return dqc_client_acquire_async(client_->get(), &options, callback, user_data, handle, error);
   }
+  if (r.verb == Request::Verb::kScript) {
+    return dqc_client_script_async(client_->get(), r.sql.data(), r.sql.size(), &options, callback,
+                                   user_data, handle, error);
+  }
   if (r.verb == Request::Verb::kPrepare) {
-    return dqc_conn_prepare_async(r.conn, r.sql, DQC_CSTR, &options, callback, user_data, handle,
-                                  error);
+    return dqc_conn_prepare_async(r.conn, r.sql.data(), r.sql.size(), &options, callback, user_data,
+                                  handle, error);
   }
   if (r.stmt != nullptr) {
     return dqc_stmt_exec_async(r.stmt, args.data(), args.size(), &options, callback, user_data,
@@ -157,12 +161,12 @@ dqc_status Caller::Submit(Op* op, const Request& r, dqc_callback callback, void*
   const bool query = r.verb == Request::Verb::kQuery;
   if (r.conn != nullptr) {
     const auto submit = query ? dqc_conn_query_async : dqc_conn_exec_async;
-    return submit(r.conn, r.sql, DQC_CSTR, args.data(), args.size(), &options, callback, user_data,
-                  handle, error);
+    return submit(r.conn, r.sql.data(), r.sql.size(), args.data(), args.size(), &options, callback,
+                  user_data, handle, error);
   }
   const auto submit = query ? dqc_client_query_async : dqc_client_exec_async;
-  return submit(client_->get(), r.sql, DQC_CSTR, args.data(), args.size(), &options, callback,
-                user_data, handle, error);
+  return submit(client_->get(), r.sql.data(), r.sql.size(), args.data(), args.size(), &options,
+                callback, user_data, handle, error);
 }
 
 void Caller::OnEvent(void* user_data, const dqc_event* event) {
@@ -265,8 +269,8 @@ void Caller::RunBlocking(Op* op, const Request& request) {
   op->submitted = Now();
   op->deadline = op->submitted + Ms(timeout_ms);
   dqc_error* error = nullptr;
-  const dqc_status status = dqc_client_exec(client_->get(), request.sql, DQC_CSTR, args.data(),
-                                            args.size(), &options, nullptr, &error);
+  const dqc_status status = dqc_client_exec(client_->get(), request.sql.data(), request.sql.size(),
+                                            args.data(), args.size(), &options, nullptr, &error);
   const std::lock_guard<std::mutex> lock(mutex_);
   op->terminals = 1;
   Finish(op, status, error);

@@ -42,9 +42,9 @@ class Client {
 };
 
 struct Request {
-  enum class Verb { kExec, kQuery, kAcquire, kPrepare };
+  enum class Verb { kExec, kQuery, kScript, kAcquire, kPrepare };
   Verb verb = Verb::kExec;
-  const char* sql = "";
+  std::string sql;
   std::vector<int64_t> args;
   dqc_conn* conn = nullptr;  // borrowed; null: through the client
   dqc_stmt* stmt = nullptr;  // borrowed; instead of sql

@@ -70,6 +70,9 @@ void Checker::CheckEvents() {
   for (const Op* op : ops_) {
     if (op->outcome != Outcome::kMaybe || !IsWrite(op->kind)) continue;
     if (op->cancelled || op->code == DQC_E_TIMEOUT || op->ended >= op->deadline) continue;
+    // The first of two is done and stays so when the second finds another writer.
+    if (op->kind == Kind::kTwo && op->code == DQC_E_BUSY) continue;
+    ++maybe_by_fault_;
     if (!faults_->Overlaps(op->submitted, op->ended)) {
       violations_->Add("baseless maybe", op->Text());
     }
@@ -121,7 +124,12 @@ void Checker::CheckWrites() {
     const auto at = found.find(op->id);
     const int64_t count = at == found.end() ? 0 : at->second;
     if (at != found.end()) found.erase(at);
-    if (count > 1) {
+    if (IsPair(op->kind)) {
+      const auto other = found.find(op->value);
+      const int64_t others = other == found.end() ? 0 : other->second;
+      if (other != found.end()) found.erase(other);
+      CheckPair(*op, count, others);
+    } else if (count > 1) {
       violations_->Add("double write", std::to_string(count) + " times: " + op->Text());
     } else if (Acknowledged(*op) && count == 0) {
       violations_->Add("lost write", op->Text());
@@ -132,6 +140,20 @@ void Checker::CheckWrites() {
   }
   for (const auto& [id, count] : found) {
     violations_->Add("unknown write", std::to_string(id) + ", " + std::to_string(count) + " times");
+  }
+}
+
+void Checker::CheckPair(const Op& op, int64_t first, int64_t second) {
+  const std::string text =
+      std::to_string(first) + " and " + std::to_string(second) + " times: " + op.Text();
+  if (first > 1 || second > 1) {
+    violations_->Add("double write", text);
+  } else if (Acknowledged(op) && first + second < 2) {
+    violations_->Add("lost write", text);
+  } else if (op.outcome == Outcome::kNotExecuted && first + second > 0) {
+    violations_->Add("denied write", text);
+  } else if (second > first || (op.kind == Kind::kScript && first != second)) {
+    violations_->Add("torn script", text);
   }
 }
 

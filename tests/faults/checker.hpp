@@ -25,6 +25,7 @@ class Checker {
 
   void PrintTable() const;
   size_t operations() const { return operations_; }
+  size_t maybe_by_fault() const { return maybe_by_fault_; }  // not cancelled, and in time
   Us LongestWithoutWrite(Us from, Us to) const;
 
  private:
@@ -35,6 +36,7 @@ class Checker {
 
   bool Read(tool::DevCluster* cluster);
   void CheckWrites();
+  void CheckPair(const Op& op, int64_t first, int64_t second);
   void CheckBank();
   void CheckLists();
   void CheckCounter();
@@ -42,7 +44,7 @@ class Checker {
   std::vector<const Op*> ops_;
   FaultLog* faults_;
   Violations* violations_;
-  size_t operations_ = 0;
+  size_t operations_ = 0, maybe_by_fault_ = 0;
   Rows ids_, accounts_, transfers_, list_, counter_;
 };
 

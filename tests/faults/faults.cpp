@@ -116,6 +116,9 @@ class Campaign {
               << leader_ << "; connections opened " << opened_ << ", searches " << searches_
               << "\n  busy answers to transactions " << shared_.busy << ", stale reads "
               << shared_.stale_reads << ", nodes that died by themselves " << deaths_
+              << "\n  maybe by a fault alone " << checker.maybe_by_fault()
+              << "; time in which no fault explains anything " << faults_.Free(start, end_) / 1000
+              << " ms of " << (end_ - start) / 1000
               << "\n  longest time without a successful write "
               << checker.LongestWithoutWrite(start, end_) / 1000 << " ms" << std::endl;
     for (const auto& [kind, count] : violations_.ByKind()) {

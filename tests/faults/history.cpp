@@ -19,6 +19,8 @@ const char* KindName(Kind kind) {
                                            "insert returning",
                                            "insert prepared",
                                            "insert blocking",
+                                           "script",
+                                           "two inserts",
                                            "counter",
                                            "transfer",
                                            "append",
@@ -85,6 +87,13 @@ bool FaultLog::Overlaps(Us from, Us to) const {
   return std::any_of(windows_.begin(), windows_.end(), [=](const Window& w) {
     return w.from <= to && (w.to == kNever || w.to + kGrace >= from);
   });
+}
+
+Us FaultLog::Free(Us from, Us to) const {
+  constexpr Us kStep = Ms(50);
+  Us free = 0;
+  for (; from < to; from += kStep) free += Overlaps(from, from) ? 0 : kStep;
+  return free;
 }
 
 void FaultLog::AddStall(Us from, Us to) {

@@ -27,6 +27,8 @@ enum class Kind {
   kReturning,  // INSERT … RETURNING through the pool
   kPrepared,   // INSERT by a prepared statement on a leased connection
   kBlocking,   // INSERT by the blocking call
+  kScript,     // two INSERTs in a script with BEGIN and COMMIT: both or none
+  kTwo,        // two INSERTs in one exec, each by itself
   kCounter,    // UPDATE … SET n = n + 1: running it twice shows
   kTransfer,   // bank: a transaction on a leased connection
   kAppend,     // list: reads the last number, then writes the next one
@@ -38,6 +40,7 @@ enum class Kind {
 };
 const char* KindName(Kind kind);
 inline bool IsIdInsert(Kind kind) { return kind <= Kind::kBlocking; }
+inline bool IsPair(Kind kind) { return kind == Kind::kScript || kind == Kind::kTwo; }
 inline bool IsWrite(Kind kind) { return kind <= Kind::kAppend; }
 
 enum class Outcome { kOpen, kRefused, kOk, kExecuted, kMaybe, kNotExecuted, kCount };
@@ -94,6 +97,8 @@ class FaultLog {
   void End(size_t index);
   void Add(const std::string& kind, Us from, Us to);
   bool Overlaps(Us from, Us to) const;
+  // How much of this time no fault can explain anything.
+  Us Free(Us from, Us to) const;
   // How much of this time the whole process got no CPU; such windows are no faults.
   void AddStall(Us from, Us to);
   Us Stalled(Us from, Us to) const;

@@ -76,7 +76,8 @@ void Nemesis::Run(Us end) {
       &Nemesis::StopLeader,  &Nemesis::StopFollower, &Nemesis::StallCluster, &Nemesis::Transfer,
       &Nemesis::Transfer,    &Nemesis::CutLink,      &Nemesis::StallLink,    &Nemesis::DelayLinks,
       &Nemesis::ResetLinks,  &Nemesis::ResetLinks,   &Nemesis::CutMidFrame,  &Nemesis::CutMidFrame,
-      &Nemesis::CutMidFrame, &Nemesis::CutAllLinks,  &Nemesis::Quiet};
+      &Nemesis::CutMidFrame, &Nemesis::CutAllLinks,  &Nemesis::LoseLeader,   &Nemesis::Quiet,
+      &Nemesis::Quiet};
   end_ = end;
   while (Now() < end) {
     NextPhase();
@@ -160,6 +161,9 @@ void Nemesis::Stop(const char* kind, const std::vector<size_t>& nodes, Us time) 
 void Nemesis::StopLeader() {
   Stop("stop leader", {Leader()}, Ms(1000 + static_cast<int64_t>(Pick(2000))));
 }
+
+// So long that nobody may wait for it to come back.
+void Nemesis::LoseLeader() { Stop("lose leader", {Leader()}, Ms(12'000)); }
 
 void Nemesis::StopFollower() {
   Stop("stop follower", {Follower()}, Ms(1000 + static_cast<int64_t>(Pick(2000))));

@@ -48,6 +48,7 @@ class Nemesis {
   void KillLeader();
   void KillFollower();
   void StopLeader();
+  void LoseLeader();
   void StopFollower();
   void StallCluster();
   void Transfer();

@@ -101,8 +101,11 @@ void Worker::Burst() {
 
 // One after the other: by the blocking call, or with a prepared statement.
 void Worker::Single() {
-  if (caller_.Pick(10) == 0) {
+  const uint64_t dice = caller_.Pick(20);
+  if (dice < 2) {
     PreparedInserts();
+  } else if (dice < 8) {
+    Pair(dice < 5 ? Kind::kScript : Kind::kTwo);
   } else {
     Request request;
     Op* op = caller_.New(Kind::kBlocking, caller_.shared().next_id++);
@@ -111,6 +114,19 @@ void Worker::Single() {
     caller_.RunBlocking(op, request);
   }
   Pause(30);
+}
+
+// Two ids in one call.
+void Worker::Pair(Kind kind) {
+  Op* op = caller_.New(kind, caller_.shared().next_id++, 0, caller_.shared().next_id++);
+  Request request;
+  request.sql = "INSERT INTO ids(id) VALUES (" + std::to_string(op->id) +
+                "); INSERT INTO ids(id) VALUES (" + std::to_string(op->value) + ")";
+  if (kind == Kind::kScript) {
+    request.verb = Request::Verb::kScript;
+    request.sql = "BEGIN IMMEDIATE; " + request.sql + "; COMMIT";
+  }
+  caller_.Run(op, request);
 }
 
 dqc_conn* Worker::Lease() {

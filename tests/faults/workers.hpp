@@ -27,6 +27,7 @@ class Worker {
   void Burst();
   void Single();
   void PreparedInserts();
+  void Pair(Kind kind);
   void Transfer();
   void Append();
   void Increment();
