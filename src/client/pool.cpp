@@ -112,13 +112,14 @@ void Pool::EndAll(const Status& status) {
   }
 }
 
-void Pool::OnDone(uint64_t id, IntrusivePtr<Operation> op, Time now) {
+void Pool::OnDone(uint64_t id, IntrusivePtr<Operation> op, bool clean, Time now) {
   if (op->grouped) return OnMember(FindConn(id), std::move(op), now);
   Conn* conn = FindConn(id);
   if (conn != nullptr && conn->state == State::kRunning) {
-    conn->state = State::kIdle;
-    conn->writes = false;
     conn->used = now;
+    conn->state = clean ? State::kIdle : State::kChecking;
+    if (clean) conn->writes = false;  // else the lock to write may still be held
+    if (!clean) host_->Reset(id);
   }
   if (!RunAgain(op, now)) {
     ++stats_.completed;
@@ -218,6 +219,7 @@ void Pool::OnChecked(uint64_t id, bool usable, Time now) {
   if (usable) {
     conn->state = State::kIdle;
     conn->suspect = false;
+    conn->writes = false;
     conn->used = now;
   } else {
     Discard(id, now);

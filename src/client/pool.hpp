@@ -87,8 +87,9 @@ class Pool {
 
   void OnOpened(uint64_t request, uint64_t conn, Time now);
   void OnRefused(uint64_t request, const Status& status, Time now);  // for good
-  void OnDone(uint64_t conn, IntrusivePtr<Operation> op, Time now);
-  void OnReturned(uint64_t conn, bool clean, Time now);  // clean: nothing under way, no transaction
+  // `clean`: nothing under way, certainly no transaction. The connection is reset first if not.
+  void OnDone(uint64_t conn, IntrusivePtr<Operation> op, bool clean, Time now);
+  void OnReturned(uint64_t conn, bool clean, Time now);
   void OnChecked(uint64_t conn, bool usable, Time now);
   void OnBegun(uint64_t conn, const Status& status, Time now);
   void OnCommitted(uint64_t conn, const Status& status, Time now);

@@ -305,7 +305,9 @@ void Client::HandleDone(IntrusivePtr<QueuedOperation> op) {
     const bool others = op->grouped && session.state() == State::kReady && !session.idle();
     others ? search_.OnLeaderLost(slot->address, Loop::Now()) : CloseSlot(slot);
   }
-  pool_.OnDone(id, IntrusivePtr<session::Operation>::Adopt(op.Detach()), Loop::Now());
+  // What follows must not run inside a transaction that this one began.
+  const bool clean = !connection || !connection->session().may_be_in_transaction();
+  pool_.OnDone(id, IntrusivePtr<session::Operation>::Adopt(op.Detach()), clean, Loop::Now());
 }
 
 // ----------------------------------------------------------------------------------- loop and time

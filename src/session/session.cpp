@@ -9,6 +9,12 @@ namespace dqc::session {
 
 namespace {
 
+// The answer to a ROLLBACK where there is nothing to roll back.
+bool NoTransaction(const Operation& op, const Status& status) {
+  const ErrorInfo* info = status.info();
+  return op.statement.kind == sql::Kind::kRollback && info != nullptr && info->server_code == 1;
+}
+
 Status Cancelled() { return Status::Make(Code::kCancelled, "cancelled by the application"); }
 
 }  // namespace
@@ -93,11 +99,11 @@ void Session::NoteTransaction(const Operation& op, const Status& status) noexcep
   switch (op.statement.kind) {
     case sql::Kind::kBegin:
     case sql::Kind::kSavepoint:
-      may_be_in_transaction_ = true;
+      if (status.code() != Code::kBusy) may_be_in_transaction_ = true;
       break;
     case sql::Kind::kCommit:
     case sql::Kind::kRollback:
-      if (status.ok() && op.statement_count == 1) may_be_in_transaction_ = false;
+      if (status.ok() || NoTransaction(op, status)) may_be_in_transaction_ = false;
       break;
     default:
       break;

@@ -178,8 +178,8 @@ TEST_F(PoolGroupTest, ALossBeforeTheCommitRunsAllAgain) {
   const auto third = host.TakeRunning(1), fourth = host.TakeRunning(1);
   third->status = fourth->status = Failed(Code::kNetwork);
   pool->OnClosed(1, now);
-  pool->OnDone(0, third, now);
-  pool->OnDone(0, fourth, now);
+  pool->OnDone(0, third, true, now);
+  pool->OnDone(0, fourth, true, now);
   EXPECT_THAT(host.Take(), Not(Contains(testing::StartsWith("end"))));
   EXPECT_EQ(pool->stats().waiting, 3u);
 }
@@ -189,7 +189,7 @@ TEST_F(PoolGroupTest, AnAnswerThatComesWithTheLossIsNoSuccess) {
   Done(1);
   const auto third = host.TakeRunning(1);
   pool->OnClosed(1, now);
-  pool->OnDone(0, third, now);  // it was answered with success, just before
+  pool->OnDone(0, third, true, now);  // it was answered with success, just before
   EXPECT_EQ(pool->stats().waiting, 2u);
   EXPECT_EQ(host.ended.size(), 1u);
 }

@@ -99,12 +99,12 @@ class PoolTest : public testing::Test {
     host.wanted.erase(host.wanted.begin());
     pool->OnOpened(request, conn, now);
   }
-  void Done(uint64_t conn, Status status = Status()) {
+  void Done(uint64_t conn, Status status = Status(), bool clean = true) {
     const IntrusivePtr<Operation> op = host.TakeRunning(conn);
     op->status = std::move(status);
     op->completed = true;
     if (op->status.ok()) op->statements_done = 1;  // as a session does
-    pool->OnDone(conn, op, now);
+    pool->OnDone(conn, op, clean, now);
   }
   static Status Failed(Code code, Outcome outcome = Outcome::kNotExecuted) {
     return Status::Make(code, "said the server").With(Phase::kRequest).With(outcome);

@@ -109,7 +109,7 @@ TEST_F(PoolTest, WhatLostItsNodeRunsOnTheNextConnection) {
   pool->OnClosed(1, now);
   const IntrusivePtr<Operation> op = host.TakeRunning(1);
   op->status = Failed(Code::kNotLeader);
-  pool->OnDone(0, op, now);
+  pool->OnDone(0, op, true, now);
   Open(2);
   EXPECT_THAT(host.Take(), ElementsAre("run 1 on 1", "run 1 on 2"));
   Done(2);
@@ -133,6 +133,17 @@ TEST_F(PoolTest, ALeaseIsItsHoldersAloneAndComesBackClean) {
   EXPECT_THAT(host.Take(), IsEmpty());
   pool->OnReturned(1, false, now);
   EXPECT_THAT(host.Take(), ElementsAre("reset 1"));
+  pool->OnChecked(1, true, now);
+  EXPECT_THAT(host.Take(), ElementsAre("run 2 on 1"));
+}
+
+TEST_F(PoolTest, WhatMayHaveLeftATransactionIsResetBeforeTheNext) {
+  ASSERT_TRUE(Submit(1, "INSERT INTO t VALUES(1)").ok());
+  Open(1);
+  ASSERT_TRUE(Submit(2, "INSERT INTO t VALUES(2)").ok());
+  Done(1, Status(), false);
+  EXPECT_THAT(host.Take(), ElementsAre("run 1 on 1", "reset 1", "end 1"));
+  EXPECT_THAT(host.wanted, IsEmpty());  // the lock may be held: no writer goes ahead
   pool->OnChecked(1, true, now);
   EXPECT_THAT(host.Take(), ElementsAre("run 2 on 1"));
 }

@@ -145,7 +145,7 @@ TEST(SessionLeader, NotesWhatMayHaveBegunATransaction) {
   EXPECT_TRUE(after(Sql("BEGIN")));
   EXPECT_FALSE(after(Sql("ROLLBACK")));
   EXPECT_TRUE(after(Sql("INSERT INTO t VALUES(1); INSERT INTO t VALUES(2)")));
-  EXPECT_TRUE(after(Sql("ROLLBACK")));  // refused: nothing surely ended
+  EXPECT_FALSE(after(Sql("ROLLBACK")));  // refused, because there is none
 }
 
 TEST(SessionLeader, ScriptsAndSavepointsMayLeaveATransaction) {
