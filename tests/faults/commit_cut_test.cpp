@@ -158,6 +158,24 @@ TEST_P(CommitCutTest, ExplicitCommit) {
       });
 }
 
+TEST_P(CommitCutTest, Script) {
+  Conn conn;
+  CutEverywhere(
+      [&] {
+        conn = ThroughProxy();
+        ASSERT_TRUE(conn) << conn.opened();
+      },
+      [&] {
+        const int64_t id = NextId();
+        Reply reply;
+        do {
+          reply = conn.Script("BEGIN IMMEDIATE; INSERT INTO ids VALUES (" + std::to_string(id) +
+                              "); COMMIT");
+        } while (reply.status == DQC_E_BUSY);
+        Told(id, reply);
+      });
+}
+
 // The first insert goes alone; the others arrive meanwhile and share the next transaction.
 TEST_P(CommitCutTest, GroupCommit) {
   Phase phase;
