@@ -257,10 +257,11 @@ void Checker::PrintTable() const {
   (void)std::fflush(stdout);
 }
 
-Us Checker::LongestWithoutWrite(Us from, Us to) const {
+Us Checker::LongestWithoutWrite(Us from, Us to, bool leased) const {
   std::vector<Us> acknowledged = {from, to};
   for (const Op* op : ops_) {
-    if (IsWrite(op->kind) && Acknowledged(*op) && op->ended < to) acknowledged.push_back(op->ended);
+    if (!IsWrite(op->kind) || !Acknowledged(*op) || op->ended >= to) continue;
+    if (leased || !op->logical) acknowledged.push_back(op->ended);
   }
   std::sort(acknowledged.begin(), acknowledged.end());
   Us longest = 0;

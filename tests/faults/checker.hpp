@@ -26,7 +26,8 @@ class Checker {
   void PrintTable() const;
   size_t operations() const { return operations_; }
   size_t maybe_by_fault() const { return maybe_by_fault_; }  // not cancelled, and in time
-  Us LongestWithoutWrite(Us from, Us to) const;
+  // `leased`: transactions on leased connections count too.
+  Us LongestWithoutWrite(Us from, Us to, bool leased) const;
 
  private:
   struct Found {

@@ -120,7 +120,9 @@ class Campaign {
               << "; time in which no fault explains anything " << faults_.Free(start, end_) / 1000
               << " ms of " << (end_ - start) / 1000
               << "\n  longest time without a successful write "
-              << checker.LongestWithoutWrite(start, end_) / 1000 << " ms" << std::endl;
+              << checker.LongestWithoutWrite(start, end_, true) / 1000
+              << " ms, without one through the pool "
+              << checker.LongestWithoutWrite(start, end_, false) / 1000 << " ms" << std::endl;
     for (const auto& [kind, count] : violations_.ByKind()) {
       std::cout << "  violations, " << kind << ": " << count << std::endl;
     }
