@@ -117,6 +117,8 @@ void Pool::OnDone(uint64_t id, IntrusivePtr<Operation> op, bool clean, Time now)
   Conn* conn = FindConn(id);
   if (conn != nullptr && conn->state == State::kRunning) {
     conn->used = now;
+    // Statements end a session whose node does not lead; administration does not.
+    if (op->status.code() == Code::kNotLeader) conn->suspect = true;
     conn->state = clean ? State::kIdle : State::kChecking;
     if (clean) conn->writes = false;  // else the lock to write may still be held
     if (!clean) host_->Reset(id);

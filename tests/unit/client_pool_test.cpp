@@ -117,6 +117,19 @@ TEST_F(PoolTest, WhatLostItsNodeRunsOnTheNextConnection) {
   EXPECT_EQ(pool->stats().retried_leader, 1u);
 }
 
+// Administration that a former leader refuses leaves its connection open.
+TEST_F(PoolTest, AConnectionWhoseNodeSaysThatItDoesNotLeadIsChecked) {
+  ASSERT_TRUE(SubmitKind(1, OpKind::kAdmin).ok());
+  Open(1);
+  Done(1, Failed(Code::kNotLeader));
+  EXPECT_THAT(host.Take(), ElementsAre("run 1 on 1", "check 1"));
+  pool->OnChecked(1, false, now);
+  Open(2);
+  EXPECT_THAT(host.Take(), ElementsAre("discard 1", "run 1 on 2"));
+  Done(2);
+  EXPECT_TRUE(host.ended.at(0)->status.ok());
+}
+
 TEST_F(PoolTest, RowsThatWereDeliveredForbidAnotherTry) {
   ASSERT_TRUE(Submit(1, "SELECT 1").ok());
   Open(1);
