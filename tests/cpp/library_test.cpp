@@ -175,4 +175,144 @@ TEST(Library, AnAbandonedConnectIsCancelled) {
   loop.run().value();
 }
 
+// Two addresses that refuse.
+constexpr const char* kNobodies = "dqlite://127.0.0.1:1,127.0.0.1:2/app?connect_timeout=2s";
+
+TEST(LibraryClient, AFailedSearchTellsOfEveryNode) {
+  dqc::client db = dqc::client::create(dqc::config::parse(kNobodies).value()).value();
+  const auto r = db.with(dqc::options().timeout(300ms)).connect();
+  ASSERT_FALSE(r.ok());
+  EXPECT_EQ(r.error().code(), DQC_E_CONNECT);
+  ASSERT_EQ(r.error().attempts().size(), 2u);
+  for (const dqc::attempt& a : r.error().attempts()) {
+    EXPECT_EQ(a.address.substr(0, 10), "127.0.0.1:");
+    EXPECT_EQ(a.code, DQC_E_CONNECT);
+    EXPECT_EQ(a.phase, DQC_PHASE_CONNECT);
+    EXPECT_FALSE(a.cause.empty());
+    EXPECT_TRUE(a.leader.empty());
+  }
+  EXPECT_TRUE(r.error().attempts()[2].address.empty());
+  const dqc::error none;
+  EXPECT_TRUE(none.attempts().empty());
+  EXPECT_EQ(db.leader_address(), "");
+  EXPECT_GE(db.stats().attempts, 2u);
+}
+
+TEST(LibraryClient, BadConfigurationsAreRefused) {
+  EXPECT_EQ(dqc::client::open("postgres://h/db").error().code(), DQC_E_CONFIG);
+  dqc::client db = dqc::client::create(dqc::config::parse(kNobodies).value()).value();
+  EXPECT_EQ(db.set_nodes({}).error().code(), DQC_E_MISUSE);
+  EXPECT_TRUE(db.set_nodes(std::vector<dqc::node_info>{{1, "127.0.0.1:3"}}).ok());
+  dqc::client moved(std::move(db).release());
+  EXPECT_TRUE(moved.close().ok());
+  EXPECT_EQ(moved.acquire().error().code(), DQC_E_CLOSED);
+}
+
+TEST(LibraryClient, ATransactionWithoutAClusterEndsAtItsDeadline) {
+  dqc::client db = dqc::client::create(dqc::config::parse(kNobodies).value()).value();
+  bool ran = false;
+  const auto start = std::chrono::steady_clock::now();
+  const auto r =
+      db.run_tx([&](dqc::transaction&) { ran = true; }, dqc::tx_options().timeout(300ms));
+  EXPECT_EQ(r.error().code(), DQC_E_CONNECT);
+  EXPECT_EQ(r.error().outcome(), DQC_OUTCOME_NOT_EXECUTED);
+  EXPECT_FALSE(ran);
+  EXPECT_LT(std::chrono::steady_clock::now() - start, 2s);
+}
+
+TEST(LibraryClient, CallbacksHearOfFailuresAndOfTheEnd) {
+  dqc::loop loop = dqc::loop::driven().value();
+  dqc::client db = dqc::client::create(loop, dqc::config::parse(kNobodies).value()).value();
+  std::vector<dqc_status> codes;
+  db.with(dqc::options().timeout(100ms))
+      .acquire_async(
+          [&](const dqc::result<dqc::connection>& r) { codes.push_back(r.error().code()); })
+      .value();
+  db.exec_async([&](const dqc::event& e) { codes.push_back(e.status()); }, "DELETE FROM t").value();
+  loop.run(dqc::run_mode::nowait).value();
+  while (codes.empty()) loop.run(dqc::run_mode::once).value();
+  db.close_async([&](const dqc::result<void>& r) { codes.push_back(r.error().code()); }).value();
+  loop.run().value();
+  EXPECT_EQ(codes, (std::vector<dqc_status>{DQC_E_CONNECT, DQC_E_CLOSED, DQC_OK}));
+}
+
+TEST(LibraryClient, AWatchHearsOfNodesThatAreDown) {
+  dqc::config config = dqc::config::parse(kNobodies).value();
+  int down = 0;
+  auto watch = [&](const dqc_topology& t) { down += t.type == DQC_TOPOLOGY_NODE_DOWN ? 1 : 0; };
+  config.set_watch(watch).value();
+  dqc::client db = dqc::client::create(config).value();
+  EXPECT_FALSE(db.with(dqc::options().timeout(300ms)).connect().ok());
+  EXPECT_GT(down, 0);
+}
+
+TEST(LibraryClient, CoroutinesSeeFailures) {
+  dqc::loop loop = dqc::loop::driven().value();
+  auto work = [&]() -> dqc::task<> {
+    auto bad = co_await dqc::coro::open(loop, "nonsense").as_result();
+    EXPECT_EQ(bad.error().code(), DQC_E_CONFIG);
+    auto db = dqc::coro::client::create(loop, dqc::config::parse(kNobodies).value()).value();
+    auto none = co_await db.with(dqc::options().timeout(100ms)).acquire().as_result();
+    EXPECT_EQ(none.error().code(), DQC_E_CONNECT);
+    auto tx = co_await db.run_tx(
+        [](dqc::coro::transaction&) -> dqc::task<dqc::result<int>> { co_return 1; },
+        dqc::tx_options().timeout(100ms));
+    EXPECT_EQ(tx.error().code(), DQC_E_CONNECT);
+    bool thrown = false;
+    try {
+      co_await db.run_tx([](dqc::coro::transaction&) -> dqc::task<> { co_return; },
+                         dqc::tx_options().timeout(100ms));
+    } catch (const dqc::exception& e) {
+      thrown = e.error().code() == DQC_E_CONNECT;
+    }
+    EXPECT_TRUE(thrown);
+    const auto start = std::chrono::steady_clock::now();
+    co_await dqc::coro::impl::sleep(db.conn(), 50ms).as_result();
+    const auto slept = std::chrono::steady_clock::now() - start;
+    EXPECT_GE(slept, 50ms);
+    EXPECT_LT(slept, 1s);
+    co_await db.close();
+  };
+  dqc::run(loop, work());
+  loop.run().value();  // nothing is left that would keep it
+}
+
+// What run_tx() decides, without a server.
+class TxState : public testing::Test {
+ protected:
+  static dqc::error Error(dqc_status code) { return dqc::error::make(code, "x"); }
+};
+
+TEST_F(TxState, OnlyWhatPassesIsRunAgain) {
+  using state = dqc::detail::tx_state;
+  for (dqc_status code : {DQC_E_BUSY, DQC_E_BUSY_SNAPSHOT, DQC_E_NOT_LEADER, DQC_E_SESSION_LOST,
+                          DQC_E_LEADERSHIP_LOST, DQC_E_NETWORK, DQC_E_CLOSED}) {
+    EXPECT_TRUE(state::may_rerun(Error(code), false)) << code;
+    EXPECT_TRUE(state(dqc::tx_options()).may_rerun_after_commit(Error(code))) << code;
+  }
+  for (dqc_status code :
+       {DQC_E_TIMEOUT, DQC_E_CONSTRAINT, DQC_E_SQL, DQC_E_NOMEM, DQC_E_CANCELLED, DQC_E_MISUSE}) {
+    EXPECT_FALSE(state::may_rerun(Error(code), false)) << code;
+    EXPECT_FALSE(state::may_rerun(Error(code), true)) << code;
+    EXPECT_FALSE(state(dqc::tx_options()).may_rerun_after_commit(Error(code))) << code;
+  }
+  EXPECT_TRUE(state::may_repeat_commit(Error(DQC_E_BUSY)));
+  EXPECT_FALSE(state::may_repeat_commit(Error(DQC_E_BUSY_SNAPSHOT)));
+}
+
+TEST_F(TxState, TriesEndWithTheTime) {
+  dqc::detail::tx_state state(dqc::tx_options().timeout(100ms));
+  EXPECT_LE(state.call_options().raw().timeout_ms, 100u);
+  EXPECT_EQ(state.rollback_options().raw().timeout_ms, 200u);
+  int tries = 0;
+  for (auto pause = state.next_try(); pause; pause = state.next_try(), ++tries) {
+    EXPECT_LT(*pause, 100ms);
+    ASSERT_LT(tries, 100);
+  }
+  EXPECT_GT(tries, 3);
+  dqc::detail::tx_state endless(dqc::tx_options().no_timeout());
+  EXPECT_EQ(endless.call_options().raw().timeout_ms, 0u) << "the client's own";
+  for (int i = 0; i < 100; ++i) EXPECT_LE(endless.next_try().value(), 150ms);
+}
+
 }  // namespace

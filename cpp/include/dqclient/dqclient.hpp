@@ -3,7 +3,7 @@
  * @file dqclient.hpp
  * The C++ facade of dqclient: C++17, header only, above <dqclient/dqclient.h>. Coroutines have a header of their own.
  *
- *  - Handles (loop, queue, connection, statement, rows) are move-only and give their reference back when destroyed,
+ *  - Handles (loop, queue, client, connection, statement, rows) are move-only and give their reference back when destroyed,
  *    which never blocks. batch, result_set and error are cheap copies of shared immutable objects.
  *  - What can fail returns dqc::result<T>: ask it, or take value(), which throws dqc::exception. With -fno-exceptions
  *    the throwing members are not there; nothing else changes.
@@ -18,8 +18,11 @@
 #include <dqclient/detail/admin.hpp>
 #include <dqclient/detail/base.hpp>
 #include <dqclient/detail/batch.hpp>
+#include <dqclient/detail/calls.hpp>
+#include <dqclient/detail/client.hpp>
 #include <dqclient/detail/connection.hpp>
 #include <dqclient/detail/event.hpp>
 #include <dqclient/detail/loop.hpp>
 #include <dqclient/detail/row.hpp>
+#include <dqclient/detail/transaction.hpp>
 #include <dqclient/detail/value.hpp>

@@ -47,6 +47,9 @@ struct admin_request {
   static admin_request assign(uint64_t id, dqc::role role) {
     return {DQC_ADMIN_ASSIGN, id, static_cast<uint64_t>(role)};
   }
+  static admin_request join(uint64_t id, std::string_view address, dqc::role role) {
+    return {DQC_ADMIN_JOIN, id, static_cast<uint64_t>(role), std::string(address)};
+  }
   static admin_request remove(uint64_t id) { return {DQC_ADMIN_REMOVE, id}; }
   static admin_request transfer(uint64_t id) { return {DQC_ADMIN_TRANSFER, id}; }
   static admin_request describe() { return {DQC_ADMIN_DESCRIBE}; }

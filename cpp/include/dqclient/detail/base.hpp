@@ -5,9 +5,11 @@
 #include <dqclient/dqclient.h>
 
 #include <atomic>
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <exception>
+#include <iterator>
 #include <new>
 #include <optional>
 #include <string>
@@ -52,6 +54,7 @@ DQC_CPP_HANDLE(error);
 DQC_CPP_HANDLE(config);
 DQC_CPP_HANDLE(loop);
 DQC_CPP_HANDLE(queue);
+DQC_CPP_HANDLE(client);
 DQC_CPP_HANDLE(conn);
 DQC_CPP_HANDLE(stmt);
 DQC_CPP_HANDLE(batch);
@@ -84,6 +87,56 @@ class unique_handle {
 
  private:
   T* handle_ = nullptr;
+};
+
+/** One node of a search for the leader that found none; its texts live as long as the error. */
+struct attempt {
+  std::string_view address; /**< as dialled */
+  int32_t phase = 0;        /**< DQC_PHASE_: how far it came */
+  dqc_status code = DQC_OK;
+  std::chrono::microseconds elapsed{0}; /**< of the last try */
+  std::string_view leader;              /**< the leader it named, or empty */
+  std::string_view cause;               /**< for a human */
+};
+
+/** The table behind a failed search for the leader, one row per node; a view that lives as long as the error. */
+class attempts_view {
+ public:
+  explicit attempts_view(const dqc_error* error) noexcept : error_(error) {}
+  size_t size() const noexcept { return dqc_error_attempt_count(error_); }
+  bool empty() const noexcept { return size() == 0; }
+  /** Row `i` from 0; an empty one beyond the last. */
+  attempt operator[](size_t i) const noexcept {
+    dqc_attempt raw{};
+    raw.struct_size = sizeof(raw);
+    if (dqc_error_attempt(error_, i, &raw) != DQC_OK) return {};
+    return {raw.address, raw.phase, raw.code, std::chrono::microseconds(raw.elapsed_us),
+            raw.leader,  raw.cause};
+  }
+
+  class iterator {
+   public:
+    using iterator_category = std::input_iterator_tag;
+    using value_type = attempt;
+    using difference_type = std::ptrdiff_t;
+    using pointer = void;
+    using reference = attempt;
+    iterator(const dqc_error* error, size_t at) noexcept : error_(error), at_(at) {}
+    attempt operator*() const noexcept { return attempts_view(error_)[at_]; }
+    iterator& operator++() noexcept { return ++at_, *this; }
+    iterator operator++(int) noexcept { return iterator(error_, at_++); }
+    friend bool operator==(iterator a, iterator b) noexcept { return a.at_ == b.at_; }
+    friend bool operator!=(iterator a, iterator b) noexcept { return a.at_ != b.at_; }
+
+   private:
+    const dqc_error* error_;
+    size_t at_;
+  };
+  iterator begin() const noexcept { return {error_, 0}; }
+  iterator end() const noexcept { return {error_, size()}; }
+
+ private:
+  const dqc_error* error_;
 };
 
 /**
@@ -161,6 +214,9 @@ class error {
   const char* node() const&& = delete;
   /** Scripts: byte offset of the statement that failed, else -1. */
   int64_t sql_offset() const noexcept { return dqc_error_sql_offset(handle_); }
+  /** What each node answered, if no leader was found; lives as long as this object. */
+  attempts_view attempts() const& noexcept { return attempts_view(handle_); }
+  void attempts() const&& = delete;
   /** The C object, still owned by this one; null for errors of the facade. */
   const dqc_error* get() const noexcept { return handle_; }
 

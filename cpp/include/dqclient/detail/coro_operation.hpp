@@ -6,25 +6,37 @@
 
 namespace dqc {
 inline namespace DQC_CPP_NAMESPACE {
-namespace coro {
-class connection;
-class statement;
-}  // namespace coro
-
 namespace detail {
 
 class op_state;
 
-// A connection as its coroutine objects share it: the handles, the statements, and operations that are awaited.
-struct shared_conn {
-  explicit shared_conn(unique_handle<dqc_conn> adopted) noexcept : handle(std::move(adopted)) {}
-  inline ~shared_conn();
-  unique_handle<dqc_conn> handle;
+// A connection or client as its coroutine objects share it: the handles, the statements, and operations that are awaited.
+class shared_target {
+ public:
+  shared_target() noexcept = default;
+  shared_target(const shared_target&) = delete;
+  shared_target& operator=(const shared_target&) = delete;
+  inline virtual ~shared_target();
+  virtual void cancel(uint64_t op) noexcept = 0;
+  virtual void pause(uint64_t op, bool on) noexcept = 0;
   std::atomic<op_state*> spare{
       nullptr};  // one state for the next operation: awaiting in turn allocates once
 };
 
-using conn_ref = std::shared_ptr<shared_conn>;
+using target_ref = std::shared_ptr<shared_target>;
+
+template <class Handle>
+class shared_handle : public shared_target {
+ public:
+  explicit shared_handle(unique_handle<Handle> adopted) noexcept : handle(std::move(adopted)) {}
+  void cancel(uint64_t op) noexcept override { c_calls<Handle>::cancel(handle.get(), op); }
+  void pause(uint64_t op, bool on) noexcept override {
+    c_calls<Handle>::pause(handle.get(), op, on ? 1 : 0);
+  }
+  unique_handle<Handle> handle;
+};
+
+using conn_ref = std::shared_ptr<shared_handle<dqc_conn>>;
 
 // One operation. Two own it: the awaiting side, and from its acceptance to its terminal event the callback. Whoever
 // goes last frees it; so the awaiting side may go first, and the callback touches freed memory in no case.
@@ -34,11 +46,11 @@ class op_state {
 
   // Makes one asynchronous call `f(dqc_callback, void*, uint64_t*, dqc_error**)`. Null without memory.
   template <class Submit>
-  static op_state* start(conn_ref conn, mode m, Submit&& f) {
-    op_state* s = conn->spare.exchange(nullptr, std::memory_order_acquire);
+  static op_state* start(target_ref target, mode m, Submit&& f) {
+    op_state* s = target->spare.exchange(nullptr, std::memory_order_acquire);
     if (s == nullptr) s = new (std::nothrow) op_state;
     if (s == nullptr) return nullptr;
-    s->conn_ = std::move(conn);
+    s->target_ = std::move(target);
     s->mode_ = m;
     s->refs_.store(3, std::memory_order_relaxed);  // the two owners, and this call
     if (error e = call([&](dqc_error** raw) { return f(&on_event, s, &s->op_, raw); })) {
@@ -49,10 +61,10 @@ class op_state {
   }
 
   // An operation that was refused before it reached the library.
-  static op_state* refused(conn_ref conn, error e) noexcept {
+  static op_state* refused(target_ref target, error e) noexcept {
     auto* s = new (std::nothrow) op_state;
     if (s == nullptr) return nullptr;
-    s->conn_ = std::move(conn);
+    s->target_ = std::move(target);
     s->refs_.store(2, std::memory_order_relaxed);
     s->refuse(std::move(e));
     return s;
@@ -71,14 +83,14 @@ class op_state {
   void wait_stream(std::coroutine_handle<> h) noexcept { waiter_ = h; }
 
   void cancel() noexcept {
-    if (conn_ && !is_done()) dqc_conn_cancel(conn_->handle.get(), op_);
+    if (target_ && !is_done()) target_->cancel(op_);
   }
 
   // Streams: no more batches until they are taken.
   void pause(bool on) noexcept {
-    if (paused_ == on || is_done() || !conn_) return;
+    if (paused_ == on || is_done() || !target_) return;
     paused_ = on;
-    dqc_conn_pause(conn_->handle.get(), op_, on ? 1 : 0);
+    target_->pause(op_, on);
   }
 
   // The awaiting side goes.
@@ -87,7 +99,7 @@ class op_state {
       abandoned_.store(true, std::memory_order_release);
       cancel();
       waiter_ = nullptr;
-      conn_.reset();
+      target_.reset();
     }
     release();
   }
@@ -95,17 +107,17 @@ class op_state {
   void retain() noexcept { refs_.fetch_add(1, std::memory_order_relaxed); }
   void release() noexcept {
     if (refs_.fetch_sub(1, std::memory_order_acq_rel) != 1) return;
-    const conn_ref conn = std::move(conn_);
-    if (conn) {
+    const target_ref target = std::move(target_);
+    if (target) {
       reset();
       op_state* none = nullptr;
-      if (conn->spare.compare_exchange_strong(none, this, std::memory_order_acq_rel)) return;
+      if (target->spare.compare_exchange_strong(none, this, std::memory_order_acq_rel)) return;
     }
     delete this;
   }
 
   op_result& answer() noexcept { return answer_; }
-  const conn_ref& conn() const noexcept { return conn_; }
+  const target_ref& target() const noexcept { return target_; }
 
  private:
   enum class phase : uint8_t { running, awaited, done };
@@ -140,6 +152,7 @@ class op_state {
   void on_done(const dqc_event& e) noexcept {
     std::coroutine_handle<> h;
     if (abandoned_.load(std::memory_order_acquire)) {
+      unique_handle<dqc_conn>(e.conn).reset();  // acquired for nobody
       phase_.store(phase::done, std::memory_order_release);
     } else {
       answer_.on_done(e);
@@ -166,12 +179,12 @@ class op_state {
   bool paused_ = false;
   uint64_t op_ = 0;
   std::coroutine_handle<> waiter_;
-  conn_ref conn_;
+  target_ref target_;
   op_result answer_;
-  friend struct shared_conn;
+  friend class shared_target;
 };
 
-inline shared_conn::~shared_conn() { delete spare.load(std::memory_order_acquire); }
+inline shared_target::~shared_target() { delete spare.load(std::memory_order_acquire); }
 
 // The awaiting side's ownership of an operation; null without memory for it.
 class unique_op {
@@ -192,7 +205,7 @@ class unique_op {
   op_state* state_;
 };
 
-// The final answer of an operation as a T; the wrappers of coro:: need the connection too.
+// The final answer of an operation as a T; the wrappers of coro:: need the target too.
 template <class T>
 struct op_answer {
   static result<T> take(op_state& s) { return s.answer().template take<T>(); }

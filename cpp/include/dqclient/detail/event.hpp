@@ -7,15 +7,16 @@
 namespace dqc {
 inline namespace DQC_CPP_NAMESPACE {
 
+class connection;
 class statement;
 
-/** Identifies an operation of one connection, for cancel() and pause(). */
+/** Identifies an operation of one connection or client, for cancel() and pause(). */
 using op_id = uint64_t;
 
 /** One event of an operation; a view for the time of the callback. What its members return may be kept. */
 class event {
  public:
-  explicit event(const dqc_event& raw) noexcept : raw_(&raw) {}
+  explicit event(const dqc_event& raw) noexcept : raw_(&raw), conn_(raw.conn) {}
   event(const event&) = delete;
   event& operator=(const event&) = delete;
 
@@ -32,10 +33,13 @@ class event {
   uint32_t statement_index() const noexcept { return raw_->statement; }
   /** The statement that was prepared. */
   inline dqc::statement statement() const noexcept;
+  /** The connection that was acquired, once; it is given back if nobody takes it. */
+  inline dqc::connection connection() const noexcept;
   const dqc_event& raw() const noexcept { return *raw_; }
 
  private:
   const dqc_event* raw_;
+  mutable unique_handle<dqc_conn> conn_;
 };
 
 namespace detail {
@@ -54,13 +58,15 @@ class op_result {
     if (!error_ && out_of_memory_) error_ = error::adopt(DQC_E_NOMEM);
     done_ = e.result;
     if (e.stmt != nullptr) stmt_.reset(dqc_stmt_retain(e.stmt));
+    conn_.reset(e.conn);
   }
   void fail(error e) noexcept { error_ = std::move(e); }
   const error& failure() const noexcept { return error_; }
   unique_handle<dqc_stmt> take_statement() noexcept { return std::move(stmt_); }
+  unique_handle<dqc_conn> take_connection() noexcept { return std::move(conn_); }
   exec_result done() const noexcept { return exec_result(done_); }
 
-  // The final answer as a T: void, exec_result, result_set, or an answer to an administrative request.
+  // The final answer as a T: void, exec_result, result_set, statement, connection, or an answer to an administrative request.
   template <class T>
   result<T> take() {
     if (error_) return error_;
@@ -70,6 +76,8 @@ class op_result {
       return result_set(std::move(batches), done());
     } else if constexpr (std::is_same_v<T, statement>) {
       return T(std::move(stmt_));
+    } else if constexpr (std::is_same_v<T, connection>) {
+      return T(std::move(conn_));
     } else {
       return admin_answer<T>::read(result_set(std::move(batches), done()));
     }
@@ -79,13 +87,14 @@ class op_result {
   error error_;
   dqc_result done_{};
   unique_handle<dqc_stmt> stmt_;
+  unique_handle<dqc_conn> conn_;
   bool out_of_memory_ = false;
 };
 
 // Whether the final answer is made of rows.
 template <class T>
-inline constexpr bool has_rows =
-    !std::is_void_v<T> && !std::is_same_v<T, exec_result> && !std::is_same_v<T, statement>;
+inline constexpr bool has_rows = !std::is_void_v<T> && !std::is_same_v<T, exec_result> &&
+                                 !std::is_same_v<T, statement> && !std::is_same_v<T, connection>;
 
 // Owns a callback from the submission to the terminal event. F takes each event as `const event&`, or the final answer
 // as result<T>.

@@ -4,8 +4,6 @@
 
 #include <dqclient/detail/base.hpp>
 
-#include <chrono>
-
 namespace dqc {
 inline namespace DQC_CPP_NAMESPACE {
 
@@ -82,6 +80,19 @@ class config {
   result<void> set_log(int32_t level, const F&& log) = delete;
 
   /**
+   * Changes in the cluster of a client, as `watch(const dqc_topology&)`, where callbacks are called.
+   * @param watch borrowed, so no temporary: outlives the clients made with this configuration.
+   */
+  template <class F>
+  result<void> set_watch(F& watch) {
+    return detail::call_void([&](dqc_error** e) {
+      return dqc_config_set_watch(get(), &on_watch<F>, user_data(watch), e);
+    });
+  }
+  template <class F>
+  result<void> set_watch(const F&& watch) = delete;
+
+  /**
    * Dial for the library: `dial(const char* address, dqc::dial_request)`, where callbacks are called.
    * @param dial borrowed, so no temporary: outlives the connections made with this configuration.
    */
@@ -101,6 +112,11 @@ class config {
   template <class F>
   static void DQC_CALL on_log(void* user, const dqc_log_record* record) noexcept {
     DQC_CPP_TRY { (*static_cast<F*>(user))(*record); }
+    DQC_CPP_CATCH_ALL { detail::store_exception(); }
+  }
+  template <class F>
+  static void DQC_CALL on_watch(void* user, const dqc_topology* event) noexcept {
+    DQC_CPP_TRY { (*static_cast<F*>(user))(*event); }
     DQC_CPP_CATCH_ALL { detail::store_exception(); }
   }
   template <class F>
@@ -216,9 +232,14 @@ class options {
     raw_.timeout_ms = UINT64_MAX;
     return *this;
   }
-  /** Running it twice does no harm. */
+  /** Running it twice does no harm: a client may, where in doubt. */
   options& idempotent() noexcept {
     raw_.flags |= DQC_CALL_IDEMPOTENT;
+    return *this;
+  }
+  /** A client's write: in a transaction of its own, never grouped with others. */
+  options& alone() noexcept {
+    raw_.flags |= DQC_CALL_ALONE;
     return *this;
   }
   const dqc_call_options& raw() const noexcept { return raw_; }
