@@ -305,8 +305,9 @@ void Client::HandleDone(IntrusivePtr<QueuedOperation> op) {
     const bool others = op->grouped && session.state() == State::kReady && !session.idle();
     others ? search_.OnLeaderLost(slot->address, Loop::Now()) : CloseSlot(slot);
   }
-  // What follows must not run inside a transaction that this one began.
-  const bool clean = !connection || !connection->session().may_be_in_transaction();
+  // What follows must not run inside a transaction that this one began, nor wait behind the rest of
+  // a result that nobody wants.
+  const bool clean = !connection || (!op->abandoned && !connection->session().may_be_in_transaction());
   pool_.OnDone(id, IntrusivePtr<session::Operation>::Adopt(op.Detach()), clean, Loop::Now());
 }
 

@@ -203,7 +203,7 @@ TEST_F(PoolGroupTest, WhatIsCutOffIsNotCancelled) {
   third->status = Failed(Code::kCancelled, Outcome::kMaybeExecuted);
   fourth->status = Failed(Code::kCancelled);
   pool->OnClosed(1, now);
-  for (const auto& op : {second, third, fourth}) pool->OnDone(0, op, now);
+  for (const auto& op : {second, third, fourth}) pool->OnDone(0, op, true, now);
   EXPECT_THAT(host.Take(), Contains(End(3, Code::kNetwork)));
   EXPECT_EQ(OutcomeOf(3), Outcome::kMaybeExecuted);
   EXPECT_EQ(pool->stats().waiting, 2u);
