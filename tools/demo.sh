@@ -68,7 +68,7 @@ mapfile -t addresses < <(sed -n 's/^node [0-9]*: //p' "$lines")
 printf '\n$ demo %s\n' "${addresses[*]}"
 timeout --foreground -k 5 "$program_s" "$tour" "${addresses[@]}" || die "the tour in C failed"
 
-dsn=$(sed -n 's/^dsn: //p' "$lines" | tail -n 1) # the last one: of the node that leads now
+dsn=$(sed -n 's/^dsn: //p' "$lines" | tail -n 1)
 printf '\n$ coroutine %s\n' "$dsn"
 timeout --foreground -k 5 "$program_s" "$coroutine" "$dsn" || die "the C++ example failed"
 

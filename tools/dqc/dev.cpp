@@ -73,9 +73,14 @@ class TemporaryDir {
   std::string path_;
 };
 
-void PrintLeader(const std::string& leader) {
+// A DSN of all nodes: whoever uses it follows the leader.
+void PrintLeader(DevCluster& cluster, const std::string& leader) {
   std::cout << "leader: " << leader << "\n"
-            << "dsn: dqlite://" << leader << "/" << kDatabase << std::endl;
+            << "dsn: dqlite://" << leader;
+  for (size_t i = 0; i < cluster.size(); ++i) {
+    if (cluster.Address(i) != leader) std::cout << "," << cluster.Address(i);
+  }
+  std::cout << "/" << kDatabase << std::endl;
 }
 
 void PrintCluster(DevCluster& cluster, bool temporary, const std::string& leader) {
@@ -83,11 +88,7 @@ void PrintCluster(DevCluster& cluster, bool temporary, const std::string& leader
     std::cout << "node " << i + 1 << ": " << cluster.Address(i) << "\n";
   }
   std::cout << "data: " << cluster.dir() << (temporary ? " (removed at the end)" : "") << "\n";
-  PrintLeader(leader);
-  if (cluster.size() > 1) {
-    std::cout << "note: a DSN names one node, so this one serves while that node leads;\n"
-              << "      a new leader is printed here\n";
-  }
+  PrintLeader(cluster, leader);
   std::cout << "ready: stop with Ctrl-C" << std::endl;
 }
 
@@ -104,7 +105,7 @@ bool Watch(DevCluster& cluster, StopSignals& signals, std::string leader) {
     const std::string now = cluster.Leader();
     if (now.empty() || now == leader) continue;
     leader = now;
-    PrintLeader(leader);
+    PrintLeader(cluster, leader);
   }
   return true;
 }
