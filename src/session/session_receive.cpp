@@ -125,6 +125,13 @@ void Session::HandleFrames(Time now) {
       BeginFiles(header, now);
       continue;
     }
+    if (header.body_bytes > options_.limits.message_bytes && state_ == State::kHandshake) {
+      return Fail(Status::Make(Code::kProtocol, "node " + options_.node +
+                                                    " answers with something else than dqlite's "
+                                                    "protocol: is it a dqlite node?")
+                      .With(Phase::kHandshake)
+                      .WithNode(options_.node));
+    }
     if (header.body_bytes > options_.limits.message_bytes) {
       return Fail(Status::Make(Code::kLimit, "node " + options_.node + " sent a message of " +
                                                  std::to_string(header.body_bytes) +

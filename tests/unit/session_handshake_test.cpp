@@ -116,8 +116,8 @@ TEST(SessionHandshake, EofAndGarbageFailConnect) {
         rig.session->ReceivedEof();
       }
       EXPECT_EQ(connect->done, 1);
-      EXPECT_EQ(connect->code(), garbage ? Code::kLimit : Code::kNetwork);
-      EXPECT_EQ(connect->phase(), garbage ? Phase::kResult : Phase::kHandshake);
+      EXPECT_EQ(connect->code(), garbage ? Code::kProtocol : Code::kNetwork);
+      EXPECT_EQ(connect->phase(), Phase::kHandshake);
       EXPECT_EQ(insert->done, 1);
       EXPECT_EQ(insert->outcome(), Outcome::kMaybeExecuted);
       EXPECT_EQ(rig.session->state(), State::kClosed);
