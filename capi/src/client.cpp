@@ -66,6 +66,7 @@ Result<net::ClientOptions> ClientOptionsOf(const client::Config& config) {
   o.pool.idle_us = us(Key::kPoolIdle);
   o.pool.lifetime_us = us(Key::kPoolLifetime);
   o.pool.check_us = us(Key::kPoolCheck);
+  o.pool.hope_us = o.search.hedge_us;
   o.pool.queue_max = static_cast<uint64_t>(config.integer(Key::kPoolQueue));
   o.pool.group_max = number(Key::kGroupCommit);
   o.search.seed = o.pool.seed = uv_hrtime();

@@ -119,9 +119,21 @@ void Pool::OnDone(uint64_t id, IntrusivePtr<Operation> op, bool clean, Time now)
     conn->used = now;
     // Statements end a session whose node does not lead; administration does not.
     if (op->status.code() == Code::kNotLeader) conn->suspect = true;
-    conn->state = clean ? State::kIdle : State::kChecking;
-    if (clean) conn->writes = false;  // else the lock to write may still be held
-    if (!clean) host_->Reset(id);
+    // Where the node is silent, so are the other connections to it.
+    if (op->abandoned && op->status.code() == Code::kTimeout) SuspectAll();
+    if (!clean) {  // the lock to write may still be held
+      conn->state = State::kChecking;
+      conn->hope = now + options_.hope_us;
+      host_->Reset(id);
+    } else if (op->abandoned) {
+      // It still owes the answer to what was given up, and perhaps never gives it: nothing may wait
+      // behind that.
+      conn->writes = false;
+      Check(conn, now);
+    } else {
+      conn->state = State::kIdle;
+      conn->writes = false;
+    }
   }
   if (!RunAgain(op, now)) {
     ++stats_.completed;
@@ -210,6 +222,7 @@ void Pool::OnReturned(uint64_t id, bool clean, Time now) {
     conn->state = State::kIdle;
   } else {
     conn->state = State::kChecking;
+    conn->hope = now + options_.hope_us;
     host_->Reset(id);
   }
   Serve(now);
@@ -237,15 +250,23 @@ void Pool::OnClosed(uint64_t id, Time now) {
   Serve(now);
 }
 
+void Pool::SuspectAll() {
+  for (Conn& conn : conns_) conn.suspect = true;
+}
+
 void Pool::CheckIdle(Time now) {
+  SuspectAll();
   for (Conn& conn : conns_) {
-    conn.suspect = true;
-    if (conn.state != State::kIdle) continue;
-    conn.state = State::kChecking;
-    ++stats_.checks;
-    host_->Check(conn.id);
+    if (conn.state == State::kIdle) Check(&conn, now);
   }
   Serve(now);
+}
+
+void Pool::Check(Conn* conn, Time now) {
+  conn->state = State::kChecking;
+  conn->hope = now + options_.hope_us;
+  ++stats_.checks;
+  host_->Check(conn->id);
 }
 
 // ---------------------------------------------------------------------------------------- service
@@ -256,9 +277,7 @@ Pool::Conn* Pool::FreeConn(Time now) {
     if (at->state != State::kIdle) continue;
     const bool stale = options_.check_us > 0 && now - at->used >= options_.check_us;
     if (!at->suspect && !stale) return &*at;
-    at->state = State::kChecking;
-    ++stats_.checks;
-    host_->Check(at->id);
+    Check(&*at, now);
   }
   return nullptr;
 }
@@ -312,7 +331,7 @@ void Pool::Serve(Time now) {
 void Pool::Open(Time) {
   const auto idle_soon =
       static_cast<size_t>(std::count_if(conns_.begin(), conns_.end(), [](const Conn& c) {
-        return c.state == State::kIdle || c.state == State::kChecking;
+        return c.state == State::kIdle || (c.state == State::kChecking && c.hope != 0);
       }));
   // Writers go one at a time: more than one connection would not serve them sooner.
   const bool gate =
@@ -351,6 +370,7 @@ Time Pool::next_deadline() const {
   Time due = std::min(deadline_hint_, closing_ && !conns_.empty() ? close_deadline_ : kNever);
   for (const Conn& conn : conns_) {
     if (conn.group) due = std::min(due, GroupDeadline(*conn.group));
+    if (conn.state == State::kChecking && conn.hope != 0) due = std::min(due, conn.hope);
     if (conn.state != State::kIdle) continue;
     if (options_.idle_us > 0 && conns_.size() > options_.min)
       due = std::min(due, conn.used + options_.idle_us);
@@ -406,6 +426,11 @@ void Pool::OnDeadline(Time now) {
     return;
   }
   CloseOld(now);
+  for (Conn& conn : conns_) {
+    if (conn.hope > now || conn.state != State::kChecking) continue;
+    conn.hope = 0;
+    conn.writes = false;  // whatever it holds: others find out from the server
+  }
   Serve(now);
 }
 

@@ -27,6 +27,7 @@ struct PoolOptions {
   Time idle_us = 300'000'000;  // a connection beyond `min` that idle is closed; 0: never
   Time lifetime_us = 0;        // a connection that old is replaced when it is free; 0: never
   Time check_us = 30'000'000;  // one that idle is checked before it is used; 0: never
+  Time hope_us = 200'000;      // how long a check may take before another connection is opened
   uint64_t queue_max = 65536;  // operations waiting
   Time busy_min_us = 1'000;    // before a refused write is tried again; doubles, jittered
   Time busy_max_us = 100'000;
@@ -131,6 +132,7 @@ class Pool {
     bool writes = false;  // runs a write
     std::unique_ptr<Group> group;
     bool suspect = false;  // to be checked before the next use
+    Time hope = 0;         // being checked: until then it is counted on; 0: not any more
     Time opened = 0;
     Time used = 0;
   };
@@ -139,6 +141,8 @@ class Pool {
   void Remove(uint64_t id);
   void Discard(uint64_t id, Time now);
   Conn* FreeConn(Time now);
+  void Check(Conn* conn, Time now);
+  void SuspectAll();
   Operation* NextOperation();
   void Start(Conn* conn, Operation* op, Time now);
   void Open(Time now);

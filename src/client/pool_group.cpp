@@ -147,6 +147,12 @@ void Pool::OnMember(Conn* conn, IntrusivePtr<Operation> op, Time now) {
     MemberEnds(std::move(op), now);
   }
   if (group->running > 0) return;
+  const auto waits = [](const Member& m) { return m.op.get() != nullptr; };
+  if (std::none_of(group->members.begin(), group->members.end(), waits)) {
+    SuspectAll();  // all gave up on it: so do we, before others wait behind it
+    Discard(conn->id, now);
+    return Serve(now);
+  }
   group->committing = true;
   host_->Commit(conn->id);
 }
@@ -174,6 +180,7 @@ void Pool::OnCommitted(uint64_t id, const Status& status, Time now) {
       !status.ok() && !NoTransaction(status) && status.info()->outcome == Outcome::kNotExecuted;
   if (open) {  // as when a deferred constraint fails: end it
     conn->state = State::kChecking;
+    conn->hope = now + options_.hope_us;
     host_->Reset(id);
   } else {
     conn->state = State::kIdle;

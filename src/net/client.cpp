@@ -195,11 +195,15 @@ Client::Snapshot Client::snapshot() const {
   return snapshot_;
 }
 
-void Client::Publish() {
+void Client::Publish() noexcept {
   std::lock_guard<std::mutex> lock(mutex_);
   snapshot_.pool = pool_.stats();
   snapshot_.search = search_.counters();
-  if (snapshot_.leader != search_.leader()) snapshot_.leader = search_.leader();
+  try {
+    if (snapshot_.leader != search_.leader()) snapshot_.leader = search_.leader();
+  } catch (const std::bad_alloc&) {
+    // The next time.
+  }
 }
 
 // To the application; the operation's status is set.
@@ -305,9 +309,8 @@ void Client::HandleDone(IntrusivePtr<QueuedOperation> op) {
     const bool others = op->grouped && session.state() == State::kReady && !session.idle();
     others ? search_.OnLeaderLost(slot->address, Loop::Now()) : CloseSlot(slot);
   }
-  // What follows must not run inside a transaction that this one began, nor wait behind the rest of
-  // a result that nobody wants.
-  const bool clean = !connection || (!op->abandoned && !connection->session().may_be_in_transaction());
+  // What follows must not run inside a transaction that this one began.
+  const bool clean = !connection || !connection->session().may_be_in_transaction();
   pool_.OnDone(id, IntrusivePtr<session::Operation>::Adopt(op.Detach()), clean, Loop::Now());
 }
 

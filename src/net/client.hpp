@@ -106,7 +106,7 @@ class Client final : public Target,
   void Register();
   void UpdateTimer();
   void FinishIfClosed();
-  void Publish();
+  void Publish() noexcept;
   void Emit(IntrusivePtr<QueuedOperation> op) noexcept;
 
   Slot* FindSlot(uint64_t id) const;

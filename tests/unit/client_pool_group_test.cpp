@@ -275,6 +275,18 @@ TEST_F(PoolGroupTest, AMemberThatGivesUpInTheMiddleMayHaveHappened) {
   EXPECT_EQ(OutcomeOf(3), Outcome::kExecuted);
 }
 
+// Its node hangs: the writes that come later do not wait behind the COMMIT.
+TEST_F(PoolGroupTest, AGroupThatAllGaveUpIsDropped) {
+  Begun(2);
+  Done(1, Failed(Code::kTimeout));
+  Done(1, Failed(Code::kTimeout));
+  EXPECT_THAT(host.Take(),
+              ElementsAre(End(2, Code::kTimeout), End(3, Code::kTimeout), "discard 1"));
+  Write(9);
+  Open(2);
+  EXPECT_THAT(host.Take(), ElementsAre("run 9 on 2"));
+}
+
 TEST_F(PoolGroupTest, DeadlinesOfMembersHoldDuringBeginAndCommit) {
   Write(1);
   Open(1);

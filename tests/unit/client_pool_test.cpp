@@ -284,5 +284,42 @@ TEST_F(PoolTest, ConnectOnlyWaitsForAConnection) {
   EXPECT_EQ(pool->stats().idle, 1u);
 }
 
+// A leader that hangs: what timed out is still with the server, and may stay there for ever.
+TEST_F(PoolTest, NothingWaitsBehindWhatWasGivenUp) {
+  ASSERT_TRUE(Submit(1, "INSERT INTO t VALUES(1)").ok());
+  Open(1);
+  const IntrusivePtr<Operation> op = host.TakeRunning(1);
+  op->abandoned = true;
+  op->status = Failed(Code::kTimeout, Outcome::kMaybeExecuted);
+  pool->OnDone(1, op, now);
+  ASSERT_TRUE(Submit(2, "INSERT INTO t VALUES(2)").ok());
+  EXPECT_THAT(host.Take(), ElementsAre("run 1 on 1", "check 1", "end 1 timeout"));
+  EXPECT_THAT(host.wanted, IsEmpty());  // the answer may come at once
+  now = pool->next_deadline();
+  EXPECT_EQ(now, 1'000 * kSecond + PoolOptions().hope_us);
+  pool->OnDeadline(now);
+  Open(2);
+  EXPECT_THAT(host.Take(), ElementsAre("run 2 on 2"));
+  pool->OnChecked(1, false, now);
+  EXPECT_THAT(host.Take(), ElementsAre("discard 1"));
+}
+
+TEST_F(PoolTest, ItsSiblingsAreCheckedBeforeUse) {
+  ASSERT_TRUE(Submit(1, "SELECT 1").ok());
+  ASSERT_TRUE(Submit(2, "SELECT 1").ok());
+  Open(1);
+  Open(2);
+  Done(2);
+  const IntrusivePtr<Operation> op = host.TakeRunning(1);
+  op->abandoned = true;
+  op->status = Failed(Code::kTimeout);
+  host.Take();
+  pool->OnDone(1, op, now);
+  ASSERT_TRUE(Submit(3, "SELECT 1").ok());
+  EXPECT_THAT(host.Take(), ElementsAre("check 1", "end 1 timeout", "check 2"));
+  pool->OnChecked(2, true, now);
+  EXPECT_THAT(host.Take(), ElementsAre("run 3 on 2"));
+}
+
 }  // namespace
 }  // namespace dqc::client::test
