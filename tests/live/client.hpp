@@ -104,6 +104,7 @@ class Conn {
   Conn() = default;
   // Never throws: look at opened().
   explicit Conn(const std::string& dsn);
+  explicit Conn(dqc_conn* leased) : conn_(leased) {}
   const Reply& opened() const { return opened_; }
   explicit operator bool() const { return conn_ != nullptr; }
   dqc_conn* get() const { return conn_.get(); }
