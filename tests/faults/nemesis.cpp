@@ -46,7 +46,8 @@ void Monitor::WatchLeaders() {
         admins[i].reset();
       }
     }
-    if (leaders != last || leaders.size() != 1) faults_->Add("(leader changed)", looked, Now());
+    const bool changed = !last.empty() && leaders != last;
+    if (changed || leaders.size() != 1) faults_->Add("(leader changed)", looked, Now());
     last = leaders;
     looked = Now();
     std::this_thread::sleep_for(milliseconds(100));
@@ -79,6 +80,7 @@ void Nemesis::Run(Us end) {
       &Nemesis::CutMidFrame, &Nemesis::CutAllLinks,  &Nemesis::LoseLeader,   &Nemesis::Quiet,
       &Nemesis::Quiet};
   end_ = end;
+  Sleep(Ms(1500));  // some time that no fault explains, however short the campaign is
   while (Now() < end) {
     NextPhase();
     try {
