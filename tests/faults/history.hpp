@@ -144,7 +144,7 @@ class Planter {
   Plant plant() const { return plant_; }
 
  private:
-  static constexpr uint64_t kEvery = 20;
+  static constexpr uint64_t kEvery = 5;
   const Plant plant_;
   std::atomic<uint64_t> calls_{0};
 };
