@@ -214,6 +214,7 @@ void Caller::OnDone(Op* op, const dqc_event& event) {
 void Caller::Finish(Op* op, dqc_status status, const dqc_error* error) {
   op->ended = Now();
   op->code = status;
+  op->server_code = dqc_error_server_code(error);
   op->outcome = OutcomeOf(status, error);
   if (error != nullptr) op->message = std::string(dqc_error_message(error)).substr(0, 400);
   if (op->kind == Kind::kCounter &&

@@ -15,6 +15,7 @@ using live::Args;
 using live::Conn;
 using live::Reply;
 
+constexpr int32_t kLeadershipLost = 10506;
 constexpr Us kLateMax = Ms(1000);  // an event beyond its deadline
 
 bool Acknowledged(const Op& op) {
@@ -73,6 +74,8 @@ void Checker::CheckEvents() {
     // The first of two is done and stays so when the second finds another writer.
     if (op->kind == Kind::kTwo && op->code == DQC_E_BUSY) continue;
     ++maybe_by_fault_;
+    // The server's own word for a fault: a leader may step down and be back between two looks.
+    if (op->server_code == kLeadershipLost) continue;
     if (!faults_->Overlaps(op->submitted, op->ended)) {
       violations_->Add("baseless maybe", op->Text());
     }

@@ -55,6 +55,7 @@ struct Op {
   bool cancelled = false;  // before its end, by us
   int terminals = 0;
   dqc_status code = DQC_OK;
+  int32_t server_code = 0;
   int64_t id = 0, key = 0, value = 0;  // by kind
   Us submitted = 0, ended = 0, deadline = kNever;
   std::string message;  // of a failure

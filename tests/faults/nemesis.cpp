@@ -99,6 +99,7 @@ void Nemesis::Run(Us end) {
 }
 
 void Nemesis::NextPhase() {
+  last_ = "links";
   if (Pick(3) == 0) phase_->cancels = Pick(2) == 0;
   if (Pick(4) == 0) phase_->short_deadlines = Pick(2) == 0;
 }
@@ -135,13 +136,15 @@ void Nemesis::CheckNodes() {
     if (cluster_->node(i).Running()) continue;
     const size_t window = faults_->Begin("node died by itself");
     ++deaths_;
-    std::cout << "  node " << i + 1 << " died: " << cluster_->node(i).Obituary() << std::endl;
+    std::cout << "  after \"" << last_ << "\", node " << i + 1
+              << " died: " << cluster_->node(i).Obituary() << std::endl;
     Restart(i);
     faults_->End(window);
   }
 }
 
 void Nemesis::Kill(const char* kind, size_t node) {
+  last_ = kind;
   const size_t window = faults_->Begin(kind);
   cluster_->Kill(node, SIGKILL);
   SleepBetween(100, 2000);
@@ -153,6 +156,7 @@ void Nemesis::KillLeader() { Kill("kill leader", Leader()); }
 void Nemesis::KillFollower() { Kill("kill follower", Follower()); }
 
 void Nemesis::Stop(const char* kind, const std::vector<size_t>& nodes, Us time) {
+  last_ = kind;
   const size_t window = faults_->Begin(kind);
   for (const size_t i : nodes) cluster_->Kill(i, SIGSTOP);
   Sleep(time);
@@ -180,6 +184,7 @@ void Nemesis::StallCluster() {
 
 void Nemesis::Transfer() {
   const std::string leader = cluster_->Address(Leader());
+  last_ = "transfer";
   const size_t window = faults_->Begin("transfer");
   const live::Conn admin("dqlite://" + leader + "/?database=&timeout=3s");
   if (admin) (void)admin.Admin(DQC_ADMIN_TRANSFER, Follower() + 1);

@@ -80,6 +80,7 @@ class Nemesis {
   std::mt19937_64 random_;
   Us end_ = 0;
   size_t deaths_ = 0;
+  const char* last_ = "";  // fault, for a message
 };
 
 }  // namespace dqc::faults

@@ -185,6 +185,7 @@ void Worker::Transaction(Op* logical, const std::function<bool(dqc_conn*)>& body
       logical->outcome =
           commit->outcome == Outcome::kRefused ? Outcome::kNotExecuted : commit->outcome;
       logical->code = commit->code;
+      logical->server_code = commit->server_code;
       logical->cancelled = commit->cancelled;
       logical->submitted = commit->submitted;
       logical->message = commit->message;
