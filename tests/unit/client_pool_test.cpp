@@ -291,7 +291,7 @@ TEST_F(PoolTest, NothingWaitsBehindWhatWasGivenUp) {
   const IntrusivePtr<Operation> op = host.TakeRunning(1);
   op->abandoned = true;
   op->status = Failed(Code::kTimeout, Outcome::kMaybeExecuted);
-  pool->OnDone(1, op, now);
+  pool->OnDone(1, op, true, now);
   ASSERT_TRUE(Submit(2, "INSERT INTO t VALUES(2)").ok());
   EXPECT_THAT(host.Take(), ElementsAre("run 1 on 1", "check 1", "end 1 timeout"));
   EXPECT_THAT(host.wanted, IsEmpty());  // the answer may come at once
@@ -314,7 +314,7 @@ TEST_F(PoolTest, ItsSiblingsAreCheckedBeforeUse) {
   op->abandoned = true;
   op->status = Failed(Code::kTimeout);
   host.Take();
-  pool->OnDone(1, op, now);
+  pool->OnDone(1, op, true, now);
   ASSERT_TRUE(Submit(3, "SELECT 1").ok());
   EXPECT_THAT(host.Take(), ElementsAre("check 1", "end 1 timeout", "check 2"));
   pool->OnChecked(2, true, now);
