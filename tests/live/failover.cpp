@@ -112,7 +112,14 @@ Round KillLeader(tool::DevCluster& cluster, const Prober& prober, const Successe
   cluster.Kill(victim, SIGKILL);
   const int64_t since = NowUs() + kGraceUs;
   Round round;
-  round.client_us = WaitFor([&] { return successes.FirstAfter(since); }) - killed;
+  try {
+    round.client_us = WaitFor([&] { return successes.FirstAfter(since); }) - killed;
+  } catch (const tool::Error& e) {
+    const int64_t first = prober.FirstAfter(since);
+    throw tool::Error(std::string("client: ") + e.what() + "; prober: " +
+                      (first == 0 ? "neither" : std::to_string((first - killed) / 1000) + " ms") +
+                      "; leader: " + cluster.Leader());
+  }
   round.prober_us = WaitFor([&] { return prober.FirstAfter(since); }) - killed;
   cluster.Restart(victim);
   std::this_thread::sleep_for(milliseconds(1500));  // it catches up
