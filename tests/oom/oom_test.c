@@ -5,7 +5,7 @@
 #include "capi/check.h"
 #include "failing_new.h"
 
-enum { OPS = 10 };
+enum { OPS = 12 };
 
 typedef struct run {
   int mode;
@@ -14,6 +14,8 @@ typedef struct run {
   dqc_loop *loop;
   dqc_queue *queue;
   dqc_conn *conn;
+  dqc_client *client; /* then `conn` is what it leased */
+  int with_client, sticky;
   dqc_stmt *stmt;
   probe p[OPS];
   int accepted[OPS];
@@ -59,7 +61,11 @@ static void open_all(run *r) {
   TRY(dqc_config_set(r->config, "drain_timeout_era_d", DQC_CSTR, "5s", DQC_CSTR, &error));
   TRY(dqc_loop_new(r->mode == DRIVEN ? DQC_LOOP_DRIVEN : DQC_LOOP_THREADED, &r->loop, &error));
   if (r->mode == THREADED) TRY(dqc_queue_new(&r->queue, &error));
-  TRY(dqc_conn_new(r->loop, r->queue, r->config, &r->conn, &error));
+  if (r->with_client) {
+    TRY(dqc_client_new(r->loop, r->queue, r->config, &r->client, &error));
+  } else {
+    TRY(dqc_conn_new(r->loop, r->queue, r->config, &r->conn, &error));
+  }
 }
 
 static void blocking_part(run *r) {
@@ -116,8 +122,44 @@ static void wait_for_all(run *r) {
   }
 }
 
+static void take_conn(probe *p, const dqc_event *event) {
+  run *r = (run *)p->data;
+  CHECK((event->conn != NULL) == (event->status == DQC_OK));
+  r->conn = event->conn;
+}
+
+/* open, exec, acquire, use, give back, more than one write at a time, close. */
+static void client_work(run *r) {
+  const dqc_value v[2] = {DQC_INT(1), DQC_STR("a text of more than a few bytes, to be copied")};
+  /* While all memory is gone, the client tries again until the deadline. */
+  dqc_call_options patience = {sizeof(patience), 0, r->sticky ? 500 : 10000};
+  SUBMIT(dqc_client_connect_async(r->client, &patience, on_event, p, NULL, &error));
+  SUBMIT(dqc_client_exec_async(r->client, "INSERT INTO t VALUES(?, ?)", DQC_CSTR, v, 2, &patience,
+                               on_event, p, NULL, &error));
+  SUBMIT(dqc_client_query_async(r->client, "SELECT * FROM t", DQC_CSTR, NULL, 0, &patience,
+                                on_event, p, NULL, &error));
+  r->p[r->used].hook = take_conn;
+  r->p[r->used].data = r;
+  SUBMIT(dqc_client_acquire_async(r->client, &patience, on_event, p, NULL, &error));
+  wait_for_all(r);
+  if (r->conn != NULL) {
+    SUBMIT(
+        dqc_conn_exec_async(r->conn, "BEGIN", DQC_CSTR, NULL, 0, NULL, on_event, p, NULL, &error));
+    wait_for_all(r);
+    dqc_conn_free(r->conn);
+    r->conn = NULL;
+  }
+  for (int i = 0; i < 3; ++i)
+    SUBMIT(dqc_client_exec_async(r->client, "INSERT INTO t VALUES(1)", DQC_CSTR, NULL, 0, &patience,
+                                 on_event, p, NULL, &error));
+  wait_for_all(r);
+  SUBMIT(dqc_client_close_async(r->client, &patience, on_event, p, NULL, &error));
+  if (r->used % 2 == 0) wait_for_all(r);
+}
+
 static void work(run *r) {
   open_all(r);
+  if (r->client != NULL) return client_work(r);
   if (r->conn == NULL) return;
   SUBMIT(dqc_conn_connect_async(r->conn, on_event, p, NULL, &error));
   if (!r->accepted[0]) return;
@@ -137,6 +179,7 @@ static void free_all(run *r) {
   }
   dqc_stmt_free(r->stmt);
   dqc_conn_free(r->conn);
+  dqc_client_free(r->client);
   dqc_loop_free(r->loop);
   dqc_config_free(r->config);
   if (r->mode == THREADED) wait_for_all(r);
@@ -145,14 +188,17 @@ static void free_all(run *r) {
 }
 
 /* True if an allocation was failed. */
-static int run_once(mock_server *mock, int mode, long n, int sticky) {
+static int run_once(mock_server *mock, int mode, int with_client, long n, int sticky) {
   static run r; /* not on the stack, where a leak would hide */
   static char name[64];
   const int threads_before = threads();
   memset(&r, 0, sizeof(r));
   r.mode = mode;
+  r.with_client = with_client;
+  r.sticky = sticky;
   r.mock = mock;
-  snprintf(name, sizeof(name), "%s, allocation %ld%s", mode_name(mode), n, sticky ? " and on" : "");
+  snprintf(name, sizeof(name), "%s%s, allocation %ld%s", with_client ? "client, " : "",
+           mode_name(mode), n, sticky ? " and on" : "");
   g_case = name;
   oom_begin(n, sticky);
   work(&r);
@@ -175,19 +221,26 @@ static int run_once(mock_server *mock, int mode, long n, int sticky) {
   return failed;
 }
 
-int main(void) {
-  setup(280);
-  mock_server *mock = mock_server_start('D', "normal", 0);
-  for (int mode = DRIVEN; mode <= THREADED; ++mode) {
-    for (int sticky = 0; sticky < 2; ++sticky) {
+/* A client without any memory tries again until its deadlines: too long for each allocation. */
+static void run_all(mock_server *mock, int with_client) {
+  for (int mode = DRIVEN; mode <= (with_client ? DRIVEN : THREADED); ++mode) {
+    for (int sticky = 0; sticky < (with_client ? 1 : 2); ++sticky) {
       long n = 1;
       int clean = 0;
-      CHECK_EQ(run_once(mock, mode, 1L << 40, 0), 0); /* nothing fails: it all works */
-      for (; clean < 2; ++n) clean = run_once(mock, mode, n, sticky) ? 0 : clean + 1;
-      printf("%s%s: %ld allocations\n", mode_name(mode), sticky ? ", sticky" : "", n - 2);
+      CHECK_EQ(run_once(mock, mode, with_client, 1L << 40, 0), 0); /* nothing fails: it all works */
+      for (; clean < 2; ++n) clean = run_once(mock, mode, with_client, n, sticky) ? 0 : clean + 1;
+      printf("%s%s%s: %ld allocations\n", with_client ? "client, " : "", mode_name(mode),
+             sticky ? ", sticky" : "", n - 2);
       CHECK(n > 40);
     }
   }
+}
+
+int main(void) {
+  setup(280);
+  mock_server *mock = mock_server_start('D', "normal", 0);
+  run_all(mock, 0);
+  run_all(mock, 1);
   mock_server_stop(mock);
   return 0;
 }
