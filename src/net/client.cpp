@@ -50,8 +50,9 @@ void Client::Enter(Work work) noexcept {
   }
   if (!outermost) return;
   FinishIfClosed();
-  inside_ = false;
   Publish();
+  Flush();
+  inside_ = false;
   UpdateTimer();
 }
 
@@ -73,6 +74,7 @@ Status Client::Submit(IntrusivePtr<QueuedOperation> op) {
                if (status.ok()) return;
                self->status = std::move(status);
                client->Emit(std::move(self));
+               client->Flush();
              });
     return {};
   }
@@ -206,13 +208,21 @@ void Client::Publish() noexcept {
   }
 }
 
-// To the application; the operation's status is set.
-void Client::Emit(IntrusivePtr<QueuedOperation> op) noexcept {
-  loop_->OperationDone();
-  const IntrusivePtr<EventQueue> out = op->out;
-  QueuedOperation* raw = op.Detach();
-  if (!out) return raw->Discard();
-  out->Push(raw);
+// To the application, at the end of the entry: what it then asks of the client is up to date. The
+// operation's status is set.
+void Client::Emit(IntrusivePtr<QueuedOperation> op) noexcept { told_.PushBack(op.Detach()); }
+
+void Client::Flush() noexcept {
+  while (session::Operation* op = told_.PopFront()) {
+    auto* queued = static_cast<QueuedOperation*>(op);
+    loop_->OperationDone();
+    const IntrusivePtr<EventQueue> out = queued->out;
+    if (out) {
+      out->Push(queued);
+    } else {
+      queued->Discard();
+    }
+  }
 }
 
 // -------------------------------------------------------------------------- what happened meanwhile

@@ -108,6 +108,7 @@ class Client final : public Target,
   void FinishIfClosed();
   void Publish() noexcept;
   void Emit(IntrusivePtr<QueuedOperation> op) noexcept;
+  void Flush() noexcept;
 
   Slot* FindSlot(uint64_t id) const;
   void CloseSlot(Slot* slot);
@@ -150,6 +151,7 @@ class Client final : public Target,
   std::vector<std::unique_ptr<Slot>> slots_;
   // What came in while a policy was deciding; handled one by one.
   IntrusiveFifo<session::Operation> done_;  // references held
+  IntrusiveFifo<session::Operation> told_;  // to be told to the application; likewise
   std::vector<Slot*> returned_;
   std::vector<Given> given_;
   std::vector<Refused> refused_;

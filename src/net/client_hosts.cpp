@@ -213,7 +213,6 @@ void Client::Drop(uint64_t attempt) {
 
 void Client::Give(uint64_t request, uint64_t attempt) {
   given_.push_back({request, attempt});
-  Publish();  // who waits for the connection may ask for the leader as soon as it is told
 }
 
 void Client::Refuse(uint64_t request, const Status& status) {
