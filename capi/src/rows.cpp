@@ -42,7 +42,7 @@ IntrusivePtr<dqc_rows> dqc_rows::Make(Shared* shared) {
 
 bool dqc_rows::forked() const { return fork_generation != dqc::ForkGeneration(); }
 
-void dqc_rows::Start(IntrusivePtr<Call> call) {
+void dqc_rows::Start(const IntrusivePtr<Call>& call) {
   call_ = call;                  // before other threads see the cursor
   shared_->AddOpenCursor(this);  // may throw
   call->cursor = this;

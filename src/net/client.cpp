@@ -63,7 +63,7 @@ Status Client::Submit(IntrusivePtr<QueuedOperation> op) {
   loop_->OperationStarted();
   if (!OnLoopThread()) {
     op->Post(QueuedOperation::Way::kSubmit, loop_.get(),
-             [](IntrusivePtr<QueuedOperation> self) noexcept {
+             [](IntrusivePtr<QueuedOperation>&& self) noexcept {
                const auto client =
                    IntrusivePtr<Client>::Share(static_cast<Client*>(self->target.get()));
                Status status;
@@ -174,16 +174,17 @@ Status Client::Pause(uint64_t op_id, bool pause) {
 }
 
 void Client::PostCancel(QueuedOperation* op) noexcept {
-  op->Post(
-      QueuedOperation::Way::kCancel, loop_.get(), [](IntrusivePtr<QueuedOperation> self) noexcept {
-        const auto client = IntrusivePtr<Client>::Share(static_cast<Client*>(self->target.get()));
-        client->Enter([&] { client->CancelHere(self->id); });
-      });
+  op->Post(QueuedOperation::Way::kCancel, loop_.get(),
+           [](IntrusivePtr<QueuedOperation>&& self) noexcept {
+             const auto client =
+                 IntrusivePtr<Client>::Share(static_cast<Client*>(self->target.get()));
+             client->Enter([&] { client->CancelHere(self->id); });
+           });
 }
 
 void Client::Resume(QueuedOperation* op) noexcept {
   op->Post(QueuedOperation::Way::kResume, loop_.get(),
-           [](IntrusivePtr<QueuedOperation> self) noexcept {
+           [](IntrusivePtr<QueuedOperation>&& self) noexcept {
              if (self->connection) self->connection->ResumeHere();
            });
 }

@@ -162,7 +162,7 @@ class Client final : public Target,
   uint64_t next_watch_ = uint64_t{1} << 63;  // numbers of slots that the search does not know
   bool refresh_members_ = false;
   bool refreshing_ = false;
-  bool inside_ = false;  // an entry is being handled
+  bool inside_ = false;      // an entry is being handled
   bool registered_ = false;  // counted in the loop, holds a reference to itself
   bool closed_ = false;
   IntrusivePtr<QueuedOperation> close_op_;

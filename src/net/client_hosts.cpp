@@ -211,9 +211,7 @@ void Client::Drop(uint64_t attempt) {
   if (const std::unique_ptr<Slot> slot = TakeSlot(attempt)) Detach(*slot);
 }
 
-void Client::Give(uint64_t request, uint64_t attempt) {
-  given_.push_back({request, attempt});
-}
+void Client::Give(uint64_t request, uint64_t attempt) { given_.push_back({request, attempt}); }
 
 void Client::Refuse(uint64_t request, const Status& status) {
   refused_.push_back({request, status});

@@ -44,11 +44,11 @@ Status Connection::Submit(IntrusivePtr<QueuedOperation> op) {
   if (op->kind == session::OpKind::kConnect) return Connect(std::move(op));
   if (op->kind == session::OpKind::kClose) return Close(std::move(op));
   if (!OnLoopThread()) {
-    PostSubmit(std::move(op));
+    PostSubmit(op);
     return {};
   }
   loop_->OperationStarted();
-  const Status status = Run(std::move(op));
+  Status status = Run(std::move(op));
   if (!status.ok()) loop_->OperationDone();
   loop_->EventReadyOutside();
   return status;
@@ -70,11 +70,11 @@ Status Connection::Run(IntrusivePtr<QueuedOperation> op) {
   return status;
 }
 
-void Connection::PostSubmit(IntrusivePtr<QueuedOperation> op) noexcept {
+void Connection::PostSubmit(const IntrusivePtr<QueuedOperation>& op) noexcept {
   loop_->OperationStarted();
   op->connection = IntrusivePtr<Connection>::Share(this);
   op->Post(QueuedOperation::Way::kSubmit, loop_.get(),
-           [](IntrusivePtr<QueuedOperation> self) noexcept {
+           [](IntrusivePtr<QueuedOperation>&& self) noexcept {
              const IntrusivePtr<Connection> connection = self->connection;
              Status status = connection->Run(self);
              if (status.ok()) return;
@@ -95,7 +95,7 @@ Status Connection::Connect(IntrusivePtr<QueuedOperation> op) {
     return {};
   }
   op->Post(QueuedOperation::Way::kSubmit, loop_.get(),
-           [](IntrusivePtr<QueuedOperation> self) noexcept {
+           [](IntrusivePtr<QueuedOperation>&& self) noexcept {
              const IntrusivePtr<Connection> connection = self->connection;
              connection->StartConnecting(std::move(self));
            });
@@ -110,7 +110,7 @@ Status Connection::Close(IntrusivePtr<QueuedOperation> op) {
     return {};
   }
   op->Post(QueuedOperation::Way::kSubmit, loop_.get(),
-           [](IntrusivePtr<QueuedOperation> self) noexcept {
+           [](IntrusivePtr<QueuedOperation>&& self) noexcept {
              const IntrusivePtr<Connection> connection = self->connection;
              connection->RunClose(std::move(self));
            });
@@ -119,7 +119,7 @@ Status Connection::Close(IntrusivePtr<QueuedOperation> op) {
 
 void Connection::PostCancel(QueuedOperation* op) noexcept {
   op->Post(QueuedOperation::Way::kCancel, loop_.get(),
-           [](IntrusivePtr<QueuedOperation> self) noexcept {
+           [](IntrusivePtr<QueuedOperation>&& self) noexcept {
              const IntrusivePtr<Connection> connection = self->connection;
              if (connection) connection->CancelHere(self->id);
            });
@@ -192,7 +192,7 @@ Status Connection::Pause(uint64_t op_id, bool pause) {
 
 void Connection::Resume(QueuedOperation* op) noexcept {
   op->Post(QueuedOperation::Way::kResume, loop_.get(),
-           [](IntrusivePtr<QueuedOperation> self) noexcept {
+           [](IntrusivePtr<QueuedOperation>&& self) noexcept {
              const IntrusivePtr<Connection> connection = self->connection;
              if (connection) connection->ResumeHere();
            });
@@ -396,7 +396,8 @@ void Connection::TearDown() noexcept {
 }
 
 void Connection::OnRows(IntrusivePtr<session::Batch> batch) noexcept {
-  static_cast<QueuedOperation*>(batch->op)->PushRows(std::move(batch));
+  auto* op = static_cast<QueuedOperation*>(batch->op);
+  op->PushRows(std::move(batch));
 }
 
 void Connection::OnDone(IntrusivePtr<session::Operation> op) noexcept {

@@ -41,7 +41,7 @@ class Connection final : public Target, private session::Sink, private Dialer::O
   void AbandonAfterFork() noexcept override;
 
   // --- any thread
-  void PostSubmit(IntrusivePtr<QueuedOperation> op) noexcept;
+  void PostSubmit(const IntrusivePtr<QueuedOperation>& op) noexcept;
   void Return() noexcept;  // whom it was leased to is done with it; once per lease
   void DialDone(int fd, std::string_view message) noexcept;
   session::State state() const { return state_.load(std::memory_order_acquire); }

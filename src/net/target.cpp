@@ -27,7 +27,7 @@ void QueuedOperation::PushRows(IntrusivePtr<session::Batch> batch) noexcept {
 }
 
 void QueuedOperation::Post(Way way, Loop* loop,
-                           void (*run)(IntrusivePtr<QueuedOperation> op) noexcept) noexcept {
+                           void (*run)(IntrusivePtr<QueuedOperation>&& op) noexcept) noexcept {
   Posted& posted = posted_[static_cast<size_t>(way)];
   if (posted.under_way.exchange(true)) return;
   Retain();

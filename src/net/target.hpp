@@ -69,7 +69,7 @@ class QueuedOperation : public session::Operation {
   // Runs `run` with the operation on the loop's thread; holds a reference until then. A second of
   // its kind before that is left out. Cannot fail.
   enum class Way : uint8_t { kSubmit, kResume, kCancel };
-  void Post(Way way, Loop* loop, void (*run)(IntrusivePtr<QueuedOperation> op) noexcept) noexcept;
+  void Post(Way way, Loop* loop, void (*run)(IntrusivePtr<QueuedOperation>&& op) noexcept) noexcept;
 
  protected:
   void ResetQueued();
@@ -77,7 +77,7 @@ class QueuedOperation : public session::Operation {
  private:
   struct Posted : Command {
     QueuedOperation* op = nullptr;
-    void (*then)(IntrusivePtr<QueuedOperation> op) noexcept = nullptr;
+    void (*then)(IntrusivePtr<QueuedOperation>&& op) noexcept = nullptr;
     std::atomic<bool> under_way{false};
   };
   Posted posted_[3];

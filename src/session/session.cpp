@@ -45,6 +45,26 @@ void Session::TransportReady(Time now) {
   Pump(now);
 }
 
+void Session::OnLeaderReply(const wire::response::Server& reply) {
+  leader_id_ = reply.id;
+  leader_address_ = reply.address;
+  if (follows_.ok()) return;
+  ErrorInfo info(*follows_.info());
+  info.message +=
+      leader_address_.empty() ? "; it knows of no leader" : "; it names " + leader_address_;
+  follows_ = Status::Make(info);
+}
+
+// The end of the handshake.
+void Session::Opened() {
+  state_ = State::kReady;
+  if (connect_op_ != nullptr) {
+    Complete(connect_op_, follows_);
+    std::exchange(connect_op_, nullptr)->Release();
+  }
+  if (follows()) FailPending(follows_);
+}
+
 Status Session::Refuse() const {
   if (state_ == State::kNew) {
     return Status::Make(Code::kMisuse,
