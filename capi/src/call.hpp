@@ -51,7 +51,8 @@ struct dqc_rows : public dqc::net::EventQueue {
   dqc_rows* pool_next = nullptr;
 
   static dqc::IntrusivePtr<dqc_rows> Make(dqc::capi::Shared* shared);
-  void Start(const dqc::IntrusivePtr<dqc::capi::Call>& call);  // its operation; before it is submitted
+  void Start(
+      const dqc::IntrusivePtr<dqc::capi::Call>& call);  // its operation; before it is submitted
 
   // Runs the loop, or waits, until there is a batch (true) or the end (false; then `status`).
   dqc::Result<bool> NextBatch();

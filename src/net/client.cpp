@@ -28,6 +28,10 @@ Client::Client(IntrusivePtr<Loop> loop, IntrusivePtr<EventQueue> out, ClientOpti
       hooks_(std::move(hooks)),
       search_(options_.search, this),
       pool_(options_.pool, this) {
+  // What is noted while a policy decides is never lost for want of memory.
+  given_.reserve(options_.pool.max);
+  refused_.reserve(options_.pool.max);
+  returned_.reserve(options_.pool.max);
   search_.SetSeeds(options_.seeds);
   search_.SetMembers(options_.members);
   give_up_.client = this;
@@ -66,7 +70,7 @@ Status Client::Submit(IntrusivePtr<QueuedOperation> op) {
              [](IntrusivePtr<QueuedOperation>&& self) noexcept {
                const auto client =
                    IntrusivePtr<Client>::Share(static_cast<Client*>(self->target.get()));
-               Status status;
+               Status status = Status::OutOfMemory();
                client->Enter([&] {
                  status = client->Accept(self);
                  client->pool_.Serve(Loop::Now());
@@ -126,6 +130,8 @@ void Client::GiveUp() noexcept {
 }
 
 void Client::AbandonAfterFork() noexcept {
+  // The loop's thread does not exist here: what it was changing stays as it was, half changed.
+  if (!slots_mutex_.try_lock()) return;
   for (const auto& slot : slots_) slot->connection->AbandonAfterFork();
 }
 
@@ -285,7 +291,7 @@ bool Client::ProcessOne() {
     if (slot->pooled) {
       CloseSlot(slot.get());
     } else if (slot->watch && !slot->asking) {
-      Unreached(slot->address, slot->connection->session().lost());
+      MarkDown(slot->address, slot->connection->session().lost());
       Detach(*TakeSlot(slot->id));
     } else {
       continue;  // whoever waits for it is told

@@ -96,8 +96,8 @@ class Client final : public Target,
   // client_watch.cpp
   void Look(session::Time now);
   void HandleWatch(InternalOperation* op, Slot* slot);
-  void Reached(const std::string& address);
-  void Unreached(const std::string& address, const Status& why);
+  void MarkUp(const std::string& address) noexcept;
+  void MarkDown(const std::string& address, const Status& why) noexcept;
   void Compare(const client::Nodes& before, const client::Nodes& now);
   void Tell(Topology change, const client::Node& node, std::string_view message) noexcept;
   client::Node MemberAt(const std::string& address) const;
@@ -116,6 +116,8 @@ class Client final : public Target,
   static void Detach(const Slot& slot) noexcept;
   static bool Usable(const Slot& slot);
   void RunInternal(Slot* slot, IntrusivePtr<InternalOperation> op);
+  template <typename Make>
+  void Send(uint64_t conn, Make make);
 
   // ConnectionOwner
   void OnOwnedDone(IntrusivePtr<QueuedOperation> op) noexcept override;
@@ -148,7 +150,8 @@ class Client final : public Target,
   const IntrusivePtr<Hooks> hooks_;
   client::LeaderSearch search_;
   client::Pool pool_;
-  std::vector<std::unique_ptr<Slot>> slots_;
+  std::mutex slots_mutex_;                    // held while slots_ changes
+  std::vector<std::unique_ptr<Slot>> slots_;  // the loop's thread; after a fork the child
   // What came in while a policy was deciding; handled one by one.
   IntrusiveFifo<session::Operation> done_;  // references held
   IntrusiveFifo<session::Operation> told_;  // to be told to the application; likewise

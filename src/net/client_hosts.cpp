@@ -24,7 +24,10 @@ std::unique_ptr<Client::Slot> Client::TakeSlot(uint64_t id) {
       std::find_if(slots_.begin(), slots_.end(), [&](const auto& slot) { return slot->id == id; });
   if (at == slots_.end()) return nullptr;
   std::unique_ptr<Slot> slot = std::move(*at);
-  slots_.erase(at);
+  {
+    std::lock_guard<std::mutex> lock(slots_mutex_);
+    slots_.erase(at);
+  }
   returned_.erase(std::remove(returned_.begin(), returned_.end(), slot.get()), returned_.end());
   return slot;
 }
@@ -46,7 +49,7 @@ bool Client::Usable(const Slot& slot) {
 void Client::CloseSlot(Slot* slot) {
   const std::unique_ptr<Slot> taken = TakeSlot(slot->id);
   const session::Session& session = taken->connection->session();
-  if (session.lost().code() == Code::kNetwork) Unreached(taken->address, session.lost());
+  if (session.lost().code() == Code::kNetwork) MarkDown(taken->address, session.lost());
   Detach(*taken);
   const Time now = Loop::Now();
   search_.OnLeaderLost(taken->address, now);
@@ -129,16 +132,16 @@ void Client::HandleConnect(InternalOperation* op, Slot* slot) {
   answer.status = op->status;
   if (op->status.ok()) {
     answer.kind = Answer::Kind::kLeads;
-    Reached(slot->address);
+    MarkUp(slot->address);
   } else if (session.follows() && Usable(*slot)) {
     answer.kind = Answer::Kind::kFollows;
-    Reached(slot->address);
+    MarkUp(slot->address);
   } else {
     const bool refused =
         op->status.info()->phase == Phase::kOpen && op->status.info()->server_code != 0;
     answer.kind = refused ? Answer::Kind::kRejected : Answer::Kind::kFailed;
     if (!refused) {
-      Unreached(slot->address, op->status);
+      MarkDown(slot->address, op->status);
       Detach(*TakeSlot(id));
     }
   }
@@ -157,7 +160,7 @@ void Client::HandleAsk(InternalOperation* op, Slot* slot) {
     if (Reachable(answer.leader_address) == slot->address) answer.kind = Answer::Kind::kLeads;
   }
   if (!ok) {
-    Unreached(slot->address, op->status);
+    MarkDown(slot->address, op->status);
     Detach(*TakeSlot(id));
   }
   search_.OnAnswer(id, answer, Loop::Now());
@@ -183,6 +186,7 @@ Client::Slot* Client::MakeSlot(uint64_t id, const std::string& address) {
   slot->id = id;
   slot->address = address;
   MakeConnection(slot.get());
+  std::lock_guard<std::mutex> lock(slots_mutex_);
   slots_.push_back(std::move(slot));
   return slots_.back().get();
 }
@@ -199,7 +203,8 @@ void Client::MakeConnection(Slot* slot) {
 }
 
 void Client::Dial(uint64_t attempt, const std::string& address) {
-  RunInternal(MakeSlot(attempt, address), InternalOperation::Connect());
+  IntrusivePtr<InternalOperation> op = InternalOperation::Connect();  // first: it may throw
+  RunInternal(MakeSlot(attempt, address), std::move(op));
 }
 
 void Client::Ask(uint64_t attempt) {
@@ -271,30 +276,43 @@ void Client::Lease(uint64_t conn, IntrusivePtr<session::Operation> op) {
   Emit(std::move(queued));
 }
 
+// What the pool asks of a connection. Without memory for it the connection goes.
+template <typename Make>
+void Client::Send(uint64_t conn, Make make) {
+  Slot* slot = FindSlot(conn);
+  try {
+    RunInternal(slot, make());
+  } catch (const std::bad_alloc&) {
+    slot->connection->GiveUp();
+  }
+}
+
 void Client::Check(uint64_t conn) {
-  RunInternal(FindSlot(conn), InternalOperation::Leader(InternalOperation::Purpose::kCheck));
+  Send(conn, [] { return InternalOperation::Leader(InternalOperation::Purpose::kCheck); });
 }
 
 void Client::Reset(uint64_t conn) {
-  RunInternal(FindSlot(conn),
-              InternalOperation::Statement(InternalOperation::Purpose::kReset, "ROLLBACK"));
+  Send(conn,
+       [] { return InternalOperation::Statement(InternalOperation::Purpose::kReset, "ROLLBACK"); });
 }
 
 void Client::Begin(uint64_t conn) {
-  RunInternal(FindSlot(conn),
-              InternalOperation::Statement(InternalOperation::Purpose::kBegin, "BEGIN IMMEDIATE"));
+  Send(conn, [] {
+    return InternalOperation::Statement(InternalOperation::Purpose::kBegin, "BEGIN IMMEDIATE");
+  });
 }
 
 void Client::Commit(uint64_t conn) {
-  RunInternal(FindSlot(conn),
-              InternalOperation::Statement(InternalOperation::Purpose::kCommit, "COMMIT"));
+  Send(conn,
+       [] { return InternalOperation::Statement(InternalOperation::Purpose::kCommit, "COMMIT"); });
 }
 
 void Client::AskSchema(uint64_t conn) {
-  RunInternal(FindSlot(conn),
-              InternalOperation::Statement(
-                  InternalOperation::Purpose::kSchema,
-                  "SELECT count(*) FROM sqlite_master WHERE sql LIKE '%rollback%'"));
+  Send(conn, [] {
+    return InternalOperation::Statement(
+        InternalOperation::Purpose::kSchema,
+        "SELECT count(*) FROM sqlite_master WHERE sql LIKE '%rollback%'");
+  });
 }
 
 void Client::Discard(uint64_t conn) { Drop(conn); }

@@ -33,14 +33,21 @@ void Client::Tell(Topology change, const client::Node& node, std::string_view me
   }
 }
 
-void Client::Reached(const std::string& address) {
-  bool& up = up_.try_emplace(address, false).first->second;
-  if (!std::exchange(up, true)) Tell(Topology::kNodeUp, MemberAt(address), "answers");
+// No more than hints: without memory for one it is left out.
+void Client::MarkUp(const std::string& address) noexcept {
+  try {
+    bool& up = up_.try_emplace(address, false).first->second;
+    if (!std::exchange(up, true)) Tell(Topology::kNodeUp, MemberAt(address), "answers");
+  } catch (const std::bad_alloc&) {
+  }
 }
 
-void Client::Unreached(const std::string& address, const Status& why) {
-  bool& up = up_.try_emplace(address, true).first->second;
-  if (std::exchange(up, false)) Tell(Topology::kNodeDown, MemberAt(address), why.info()->message);
+void Client::MarkDown(const std::string& address, const Status& why) noexcept {
+  try {
+    bool& up = up_.try_emplace(address, true).first->second;
+    if (std::exchange(up, false)) Tell(Topology::kNodeDown, MemberAt(address), why.info()->message);
+  } catch (const std::bad_alloc&) {
+  }
 }
 
 void Client::Compare(const client::Nodes& before, const client::Nodes& now) {
@@ -96,10 +103,10 @@ void Client::HandleWatch(InternalOperation* op, Slot* slot) {
   const bool connected = op->purpose == InternalOperation::Purpose::kConnect;
   slot->asking = false;
   if (!Usable(*slot)) {
-    Unreached(slot->address, op->status.ok() ? session.lost() : op->status);
+    MarkDown(slot->address, op->status.ok() ? session.lost() : op->status);
     return Detach(*TakeSlot(slot->id));
   }
-  Reached(slot->address);
+  MarkUp(slot->address);
   std::string leader = connected ? session.leader_address() : std::string();
   if (!connected && !op->nodes.empty()) leader = op->nodes.front().address;
   // It knows of another leader than we do: those who think they are connected to it had better ask.
