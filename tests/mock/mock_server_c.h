@@ -44,6 +44,7 @@ typedef struct mock_server mock_server;
  * wrong_type        queries are answered by EMPTY
  * huge_header       queries are answered by a header that promises 2^29 - 1 words
  * bad_tag           queries give a row with a tag that does not exist
+ * hang_up           the first n [1] connections are closed at their version word
  */
 
 /* `era`: 'A' to 'D'. NULL: no such scenario or era, or no socket. */

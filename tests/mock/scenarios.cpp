@@ -106,6 +106,8 @@ constexpr Scenario kScenarios[] = {
        node.On(AnyQuery(), Do().Raw(HeaderBytes((1u << 29) - 1, kRows)).Hang());
      }},
     {"bad_tag", 0, [](Node& node, uint64_t) { node.On(AnyQuery(), Do().Raw(BadTag())); }},
+    {"hang_up", 1,
+     [](Node& node, uint64_t n) { node.On(Match::Handshake().First(n), Do().Close()); }},
 };
 
 }  // namespace
