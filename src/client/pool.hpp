@@ -124,7 +124,8 @@ class Pool {
     size_t running = 0;           // sent and not answered
     bool begun = false;
     bool committing = false;
-    Time commit_at = kNever;  // again, after a refusal
+    bool rolled_back = false;  // by a member's failure: what came behind it commits by itself
+    Time commit_at = kNever;   // again, after a refusal
   };
   struct Conn {
     uint64_t id = 0;
@@ -176,8 +177,9 @@ class Pool {
   IntrusiveFifo<Operation> delayed_;  // refused, to run again at their retry_at
   uint64_t next_request_ = 1;
   uint64_t next_ticket_ = 1;
-  Time deadline_hint_ = kNever;  // no deadline of a waiting operation is earlier
-  Time schema_asked_ = 0;        // 0: never
+  Time deadline_hint_ = kNever;     // no deadline of a waiting operation is earlier
+  std::vector<uint64_t> in_doubt_;  // members cut off behind such a failure; their ends are to come
+  Time schema_asked_ = 0;           // 0: never
   bool schema_rolls_back_ = true;
   bool had_connection_ = false;
   bool closing_ = false;

@@ -130,6 +130,12 @@ void Pool::OnBegun(uint64_t id, const Status& status, Time now) {
 void Pool::OnMember(Conn* conn, IntrusivePtr<Operation> op, Time now) {
   Group* group = conn == nullptr ? nullptr : conn->group.get();
   if (group == nullptr) {  // the connection is gone, and the transaction with it
+    if (const auto doubt = std::find(in_doubt_.begin(), in_doubt_.end(), op->id);
+        doubt != in_doubt_.end()) {  // it ran behind the transaction's end, by itself
+      in_doubt_.erase(doubt);
+      op->status = op->status.With(Outcome::kMaybeExecuted);
+      return MemberEnds(std::move(op), now);
+    }
     if (op->status.ok()) Undo(op.get(), Lost());
     // By us, who closed it: the application did not ask for that.
     if (op->status.code() == Code::kCancelled) op->status = Lost().With(op->status.info()->outcome);
@@ -139,6 +145,7 @@ void Pool::OnMember(Conn* conn, IntrusivePtr<Operation> op, Time now) {
   const auto at = std::find_if(group->members.begin(), group->members.end(),
                                [&](const Member& m) { return m.op.get() == op.get(); });
   at->answered = true;
+  if (!op->status.ok() && RollsBack(op->status)) group->rolled_back = true;
   const Code code = op->status.code();
   if (code == Code::kCancelled || code == Code::kTimeout) {
     // Its statement may be in the transaction, which will be committed.
@@ -213,6 +220,12 @@ void Pool::EndGroup(Group* group, const Status& status, Time now) {
 // Its connection is gone.
 void Pool::EndCut(std::unique_ptr<Group> group, Time now) {
   if (!group) return;
+  if (group->rolled_back && !group->committing) {
+    for (const Member& member : group->members) {
+      if (member.op && !member.answered) in_doubt_.push_back(member.op->id);
+    }
+    return EndRolledBack(group.get(), now);
+  }
   EndGroup(group.get(), group->committing ? Lost().With(Outcome::kMaybeExecuted) : Lost(), now);
 }
 
@@ -223,7 +236,7 @@ void Pool::EndRolledBack(Group* group, Time now) {
   schema_asked_ = 0;
   size_t first = members.size(), last = 0, certain = members.size();
   for (size_t i = 0; i < members.size(); ++i) {
-    if (!members[i].op || members[i].op->status.ok()) continue;
+    if (!members[i].op || !members[i].answered || members[i].op->status.ok()) continue;
     first = std::min(first, i);
     last = i;
     if (RollsBack(members[i].op->status)) certain = std::min(certain, i);
@@ -233,6 +246,7 @@ void Pool::EndRolledBack(Group* group, Time now) {
       Status::Make(Code::kSessionLost, "another write rolled the shared transaction back")
           .With(Phase::kRequest);
   for (size_t i = 0; i < members.size(); ++i) {
+    if (!members[i].answered) continue;
     const IntrusivePtr<Operation> op = std::move(members[i].op);
     if (!op) continue;
     op->stay_alone = true;

@@ -234,6 +234,23 @@ TEST_F(PoolGroupTest, BetweenTwoSuspectsNobodyKnows) {
   EXPECT_EQ(OutcomeOf(5), Outcome::kNotExecuted);
 }
 
+// A full disk ends the transaction; what was sent behind it runs by itself, until the line is cut.
+TEST_F(PoolGroupTest, ALossBehindARollbackLeavesTheRestInDoubt) {
+  Begun(4);
+  Done(1);
+  Done(1, Server(Code::kSql, 13, "database or disk is full"));
+  const auto fourth = host.TakeRunning(1), fifth = host.TakeRunning(1);
+  host.Take();
+  pool->OnClosed(1, now);
+  EXPECT_THAT(host.Take(), ElementsAre(End(3, Code::kSql)));  // 2 is undone, and runs again
+  pool->OnDone(0, fourth, true, now);                         // its success came with the loss
+  fifth->status = Failed(Code::kNetwork);
+  pool->OnDone(0, fifth, true, now);
+  EXPECT_EQ(OutcomeOf(4), Outcome::kExecuted);
+  EXPECT_EQ(OutcomeOf(5), Outcome::kMaybeExecuted);
+  EXPECT_EQ(pool->stats().waiting, 1u);
+}
+
 TEST_F(PoolGroupTest, ADeferredConstraintSendsEachItsOwnWay) {
   Begun(2);
   Done(1);
