@@ -134,6 +134,51 @@ TEST_P(TopologyTest, AdministrationGoesToTheLeader) {
   EXPECT_EQ(Admin(DQC_ADMIN_LEADER).Text(), "I" + std::to_string(id) + "|T" + address);
 }
 
+TEST_P(TopologyTest, AdministrationSaysWhyNot) {
+  const auto cluster = NewCluster(3);
+  const std::string leader = (*cluster)->WaitForLeader(seconds(10));
+  Watch(ClusterDsn((*cluster)->Addresses(), "app", "timeout=20s"));
+  size_t other = 0;
+  while ((*cluster)->Address(other) == leader) ++other;
+  const uint64_t id = (*cluster)->node(other).spec().id;
+  EXPECT_TRUE(Admin(DQC_ADMIN_ASSIGN, id, DQC_ROLE_SPARE).ok());
+  const Reply to_spare = Admin(DQC_ADMIN_TRANSFER, id);
+  EXPECT_FALSE(to_spare.ok());
+  EXPECT_FALSE(to_spare.failure.server_text.empty());
+  EXPECT_FALSE(Admin(DQC_ADMIN_ASSIGN, 99, DQC_ROLE_VOTER).ok());
+  EXPECT_FALSE(Admin(DQC_ADMIN_REMOVE, 99).ok());
+  // Up to 1.18.1 an unknown database is dumped as empty files.
+  const Reply dump = Admin(DQC_ADMIN_DUMP, 0, 0, "nosuch");
+  if (dump.ok()) {
+    for (const auto& row : dump.rows) EXPECT_EQ(row[1], "I0");
+  } else {
+    EXPECT_EQ(dump.failure.server_code, 1002);
+  }
+  const Reply still = Admin(DQC_ADMIN_CLUSTER);
+  EXPECT_EQ(still.rows.size(), 3u) << still;
+}
+
+TEST_P(TopologyTest, TheLeaderItselfCanBeRemoved) {
+  const auto cluster = NewCluster(3);
+  const std::string leader = (*cluster)->WaitForLeader(seconds(10));
+  const uint64_t id = (*cluster)->node((*cluster)->IndexOf(leader)).spec().id;
+  Watch(ClusterDsn((*cluster)->Addresses(), "app", "timeout=20s"));
+  ASSERT_EQ(dqc_client_exec(client_.get(), "CREATE TABLE t(x)", DQC_CSTR, nullptr, 0, nullptr,
+                            nullptr, nullptr),
+            DQC_OK);
+  const Reply removed = Admin(DQC_ADMIN_REMOVE, id);
+  EXPECT_TRUE(removed.ok() || removed.failure.outcome != DQC_OUTCOME_NOT_EXECUTED) << removed;
+  // It steps down, and the client goes on with the one that follows it.
+  EXPECT_EQ(dqc_client_exec(client_.get(), "INSERT INTO t VALUES(1)", DQC_CSTR, nullptr, 0, nullptr,
+                            nullptr, nullptr),
+            DQC_OK);
+  const Reply members = Admin(DQC_ADMIN_CLUSTER);
+  EXPECT_EQ(members.rows.size(), 2u) << members;
+  char now[256];
+  dqc_client_leader(client_.get(), now, sizeof(now));
+  EXPECT_NE(now, leader);
+}
+
 TEST_P(TopologyTest, ANodeFileIsReadAndWrittenBack) {
   const auto cluster = NewCluster(3);
   (void)(*cluster)->WaitForLeader(seconds(10));
