@@ -117,7 +117,7 @@ class transaction : public impl::sql_calls<transaction>, public impl::prepare_ca
         open_ = !done.ok();
         co_return done.error();
       }
-      co_await impl::sleep(client_, *pause).as_result();
+      (void)co_await impl::sleep(client_, *pause).as_result();
     }
   }
   task<> rollback() {
