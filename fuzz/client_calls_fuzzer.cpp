@@ -15,6 +15,7 @@
 #include <string>
 #include <vector>
 
+#include "calls.hpp"
 #include "dqclient/dqclient.h"
 #include "mock/conn.hpp"
 #include "mock/scenarios.hpp"
@@ -26,21 +27,6 @@ using namespace dqc;
 constexpr size_t kCallsMax = 200;
 constexpr size_t kReplyMax = 1 << 16;
 constexpr size_t kNodes = 2;
-
-void Require(bool condition) {
-  if (!condition) std::abort();
-}
-
-class Input {
- public:
-  Input(const uint8_t* data, size_t size) : data_(data), size_(size) {}
-  bool empty() const { return size_ == 0; }
-  uint8_t Byte() { return size_ == 0 ? uint8_t{0} : (--size_, *data_++); }
-
- private:
-  const uint8_t* data_;
-  size_t size_;
-};
 
 class World;
 

@@ -241,7 +241,7 @@ void LeaderSearch::Followed(size_t index, const Answer& answer, Time now) {
   } else {
     if (Place* place = FindPlace(attempt.address)) place->backoff = place->ready_at = 0;
     attempt.state = Try::State::kIdle;
-    attempt.wake = After(now, Jitter(options_.poll_us));
+    attempt.wake = After(now, random_.Jitter(options_.poll_us));
   }
   try {
     if (index < attempts_.size()) attempt.named = answer.leader_address;
@@ -275,7 +275,7 @@ void LeaderSearch::Claimed(size_t index, Time now) {
   }
   if (place == nullptr || place->refused || now < place->claim_at) {
     attempt.state = Try::State::kIdle;
-    const Time wake = After(now, Jitter(options_.poll_us));
+    const Time wake = After(now, random_.Jitter(options_.poll_us));
     attempt.wake = place == nullptr ? wake : std::max(wake, place->claim_at);
     return;
   }

@@ -16,6 +16,7 @@
 #include <string_view>
 #include <vector>
 
+#include "base/random.hpp"
 #include "base/status.hpp"
 #include "client/node.hpp"
 #include "session/operation.hpp"
@@ -198,8 +199,6 @@ class LeaderSearch {
   size_t FindAddress(const std::string& address) const;  // likewise
   size_t UnderWay() const;
   std::string Dialled(const std::string& advertised) const;
-  uint64_t Random();
-  Time Jitter(Time span);
   Time LateAt(bool direct, Time now) const;
   static Time After(Time now, Time span) { return now > kNever - span ? kNever : now + span; }
 
@@ -231,7 +230,7 @@ class LeaderSearch {
   Time took_at_ = 0;
   size_t took_next_ = 0;
   uint64_t last_attempt_ = 0;
-  uint64_t random_;
+  Random random_;
 };
 
 }  // namespace dqc::client

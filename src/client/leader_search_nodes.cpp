@@ -98,7 +98,7 @@ void LeaderSearch::Begin() {
     place.noted = place.hinted = false;
     place.claims = 0;
     place.dialled_at = place.failed_at = place.ready_at = place.claim_at = place.backoff = 0;
-    place.order = Random();
+    place.order = random_.Next();
   }
   Sort();
   for (Request& request : requests_) {  // whom memory ran out for may as well wait for this
@@ -136,7 +136,7 @@ void LeaderSearch::PumpOrThrow(Time now) {
     if (place == nullptr) break;
     Start(place, false, now);
   }
-  if (round_at_ == kNever) round_at_ = After(now, Jitter(options_.poll_us));
+  if (round_at_ == kNever) round_at_ = After(now, random_.Jitter(options_.poll_us));
 }
 
 void LeaderSearch::Start(Place* place, bool hinted, Time now) {
@@ -215,7 +215,7 @@ void LeaderSearch::MarkFailed(const std::string& address, Time since, Time now) 
   place->failed_at = now;
   place->backoff = again ? place->backoff * 2 : options_.backoff_min_us;
   place->backoff = std::min(place->backoff, options_.backoff_max_us);
-  place->ready_at = After(now, Jitter(place->backoff));
+  place->ready_at = After(now, random_.Jitter(place->backoff));
 }
 
 // ------------------------------------------------------------------------------ the candidates
@@ -232,7 +232,7 @@ void LeaderSearch::Rebuild(Nodes seeds, Nodes members) {
   for (const Node& node : seeds) Merge(&places, Dialled(node.address), node.role, true);
   for (Place& place : places) {
     const Place* known = FindPlace(place.address);
-    place.order = known != nullptr ? known->order : Random();
+    place.order = known != nullptr ? known->order : random_.Next();
     place.refused = !place.seed && Refused(place.address);
     if (known == nullptr) continue;
     const Role role = place.role;
@@ -284,7 +284,7 @@ LeaderSearch::Place* LeaderSearch::AddPlace(const std::string& address) {
   place.address = address;
   place.learned = true;
   place.refused = address != leader_ && Refused(address);
-  place.order = Random();
+  place.order = random_.Next();
   places_.push_back(std::move(place));
   return &places_.back();
 }
@@ -318,18 +318,6 @@ LeaderSearch::Place* LeaderSearch::FindPlace(const std::string& address) {
   const auto at = std::find_if(places_.begin(), places_.end(),
                                [&](const Place& p) { return p.address == address; });
   return at == places_.end() ? nullptr : &*at;
-}
-
-uint64_t LeaderSearch::Random() {  // splitmix64
-  uint64_t z = random_ += 0x9e3779b97f4a7c15u;
-  z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9u;
-  z = (z ^ (z >> 27)) * 0x94d049bb133111ebu;
-  return z ^ (z >> 31);
-}
-
-// Between three and five quarters of `span`.
-Time LeaderSearch::Jitter(Time span) {
-  return span - span / 4 + (span < 2 ? 0 : Random() % (span / 2 + 1));
 }
 
 }  // namespace dqc::client

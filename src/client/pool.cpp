@@ -31,15 +31,6 @@ Pool::~Pool() {
   }
 }
 
-// +-25 %, by splitmix64.
-Time Pool::Jittered(Time t) {
-  uint64_t z = (random_ += 0x9e3779b97f4a7c15);
-  z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9;
-  z = (z ^ (z >> 27)) * 0x94d049bb133111eb;
-  z ^= z >> 31;
-  return t - t / 4 + z % (t / 2 + 1);
-}
-
 Pool::Conn* Pool::FindConn(uint64_t id) {
   const auto at =
       std::find_if(conns_.begin(), conns_.end(), [&](const Conn& c) { return c.id == id; });
@@ -47,10 +38,9 @@ Pool::Conn* Pool::FindConn(uint64_t id) {
 }
 
 void Pool::Remove(uint64_t id) {
-  const auto at =
-      std::find_if(conns_.begin(), conns_.end(), [&](const Conn& c) { return c.id == id; });
-  if (at == conns_.end()) return;
-  conns_.erase(at);
+  const Conn* conn = FindConn(id);
+  if (conn == nullptr) return;
+  conns_.erase(conns_.begin() + (conn - conns_.data()));
   ++stats_.closed;
 }
 
@@ -153,9 +143,9 @@ bool Pool::RunAgain(const IntrusivePtr<Operation>& op, Time now) {
   if (!busy && !elsewhere) return false;
   ++(busy ? stats_.retried_busy : stats_.retried_leader);
   const uint32_t tries = op->tries++;
-  const Time wait =
-      busy ? Jittered(std::min(options_.busy_max_us, options_.busy_min_us << std::min(tries, 20u)))
-           : (tries == 0 ? 0 : Jittered(options_.busy_max_us));
+  const Time wait = busy ? random_.Jitter(std::min(options_.busy_max_us,
+                                                   options_.busy_min_us << std::min(tries, 20u)))
+                         : (tries == 0 ? 0 : random_.Jitter(options_.busy_max_us));
   if (op->deadline != kNever && now + wait >= op->deadline) return false;
   Queue(op, now + wait);
   ReleaseDelayed(now);

@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "base/intrusive.hpp"
+#include "base/random.hpp"
 #include "session/operation.hpp"
 
 namespace dqc::client {
@@ -166,7 +167,6 @@ class Pool {
   void ExpireOperations(Time now);
   void ReleaseDelayed(Time now);
   void CloseOld(Time now);
-  Time Jittered(Time t);
 
   const PoolOptions options_;
   Host* const host_;
@@ -184,7 +184,7 @@ class Pool {
   bool had_connection_ = false;
   bool closing_ = false;
   Time close_deadline_ = kNever;
-  uint64_t random_;
+  Random random_;
   PoolStats stats_;
 };
 

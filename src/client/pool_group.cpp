@@ -176,7 +176,7 @@ void Pool::OnCommitted(uint64_t id, const Status& status, Time now) {
   if (conn == nullptr || !conn->group) return;
   Group* group = conn->group.get();
   if (status.code() == Code::kBusy) {  // the transaction is untouched
-    group->commit_at = now + Jittered(options_.busy_min_us);
+    group->commit_at = now + random_.Jitter(options_.busy_min_us);
     ++stats_.retried_busy;
     return;
   }

@@ -116,6 +116,7 @@ class Client final : public Target,
   static void Detach(const Slot& slot) noexcept;
   static bool Usable(const Slot& slot);
   void RunInternal(Slot* slot, IntrusivePtr<InternalOperation> op);
+  void Hand(const IntrusivePtr<QueuedOperation>& op);
   template <typename Make>
   void Send(uint64_t conn, Make make);
 

@@ -65,12 +65,17 @@ void Client::RunInternal(Slot* slot, IntrusivePtr<InternalOperation> op) {
   op->deadline = shared ? session::kNever : Loop::Now() + options_.connect_timeout_us;
   op->target = IntrusivePtr<Target>::Share(this);
   op->connection = slot->connection;
-  const auto held = op;
-  Status status = slot->connection->Run(IntrusivePtr<QueuedOperation>::Adopt(op.Detach()));
+  Hand(IntrusivePtr<QueuedOperation>::Adopt(op.Detach()));
+}
+
+// To its connection; what that refuses comes back like an answer.
+void Client::Hand(const IntrusivePtr<QueuedOperation>& op) {
+  const IntrusivePtr<Connection> connection = op->connection;
+  Status status = connection->Run(op);
   if (status.ok()) return;
-  held->status = std::move(status);
-  held->Retain();
-  done_.PushBack(held.get());
+  op->status = std::move(status);
+  op->Retain();
+  done_.PushBack(op.get());
 }
 
 void Client::HandleInternal(InternalOperation* op, Slot* slot) {
@@ -257,16 +262,10 @@ void Client::Want(uint64_t request) { search_.Want(request, session::kNever, Loo
 void Client::Unwant(uint64_t request) { search_.Cancel(request); }
 
 void Client::Run(uint64_t conn, IntrusivePtr<session::Operation> op) {
-  Slot* slot = FindSlot(conn);
   auto queued = IntrusivePtr<QueuedOperation>::Adopt(static_cast<QueuedOperation*>(op.Detach()));
   queued->owned = true;
-  queued->connection = slot->connection;
-  const auto held = queued;
-  Status status = slot->connection->Run(std::move(queued));
-  if (status.ok()) return;
-  held->status = std::move(status);
-  held->Retain();
-  done_.PushBack(held.get());
+  queued->connection = FindSlot(conn)->connection;
+  Hand(queued);
 }
 
 void Client::Lease(uint64_t conn, IntrusivePtr<session::Operation> op) {
