@@ -78,7 +78,7 @@ class World {
 
   ~World() {
     may_call_ = true;
-    for (int i = 0; i < 4; ++i) FreeOne((order_ + i) % 4);
+    for (int i = 0; i < 5; ++i) FreeOne((order_ + i) % 5);
     for (dqc_dial* dial : dials_) dqc_dial_done(dial, -1, "too late");
     dials_.clear();
     for (Peer& peer : peers_) Hang(&peer);
@@ -118,7 +118,7 @@ class World {
       case 14:
         return AnswerDial();
       default:
-        return Rarely();
+        return input_.Byte() % 2 == 0 ? Rarely() : Transaction();
     }
   }
 
@@ -167,7 +167,7 @@ class World {
   void Statement(int what) {
     const char* sql = kSql[input_.Byte() % std::size(kSql)];
     const uint8_t flags = input_.Byte();
-    const dqc_call_options options = {sizeof(options), flags & 3u, flags == 255 ? 1u : 0u};
+    const dqc_call_options options = {sizeof(options), flags & 7u, flags == 255 ? 1u : 0u};
     Started([&](Op* op, uint64_t* id) {
       switch (what) {
         case 0:
@@ -192,6 +192,24 @@ class World {
     });
   }
 
+  // Whatever its state: what makes no sense is refused.
+  void Transaction() {
+    if (client_ == nullptr) return;
+    const uint8_t what = input_.Byte();
+    const dqc_tx_options options = {sizeof(options), what / 8 % 4, what / 32u % 4, 0, 0};
+    if (tx_ == nullptr) Require(dqc_tx_new(client_, &options, &tx_, nullptr) == DQC_OK);
+    Started([&](Op* op, uint64_t* id) {
+      switch (what % 4) {
+        case 0:
+          return dqc_tx_commit_async(tx_, OnEvent, op, id, nullptr);
+        case 1:
+          return dqc_tx_rollback_async(tx_, nullptr, OnEvent, op, id, nullptr);
+        default:
+          return dqc_tx_begin_async(tx_, OnEvent, op, id, nullptr);
+      }
+    });
+  }
+
   void Rarely() {
     const dqc_node node = {1, "n0:1", DQC_ROLE_VOTER, 0};
     dqc_stats stats = {};
@@ -213,6 +231,8 @@ class World {
       case 4:
         (void)dqc_client_pause(client_, Some(), input_.Byte() % 2);
         return;
+      case 5:
+        return FreeOne(4);
       default:
         dqc_client_stats(client_, &stats);
         Require(stats.open <= 3);
@@ -240,6 +260,8 @@ class World {
         return dqc_client_free(std::exchange(client_, nullptr));
       case 2:
         return dqc_loop_free(std::exchange(loop_, nullptr));
+      case 4:
+        return dqc_tx_free(std::exchange(tx_, nullptr));
       default:
         return dqc_config_free(std::exchange(config_, nullptr));
     }
@@ -306,6 +328,7 @@ class World {
   dqc_loop* loop_ = nullptr;
   dqc_client* client_ = nullptr;
   dqc_conn* lease_ = nullptr;
+  dqc_tx* tx_ = nullptr;
   uint8_t order_ = 0;
   bool may_call_ = false;
   bool in_callback_ = false;

@@ -4,6 +4,7 @@
 #include "guard.hpp"
 #include "shared.hpp"
 #include "statement.hpp"
+#include "tx.hpp"
 
 namespace dqc::capi {
 
@@ -70,13 +71,14 @@ void Call::DeliverRows(IntrusivePtr<session::Batch> batch) noexcept {
 
 void Call::DeliverDone() noexcept {
   if (kind == session::OpKind::kPrepare && status.ok()) stmt->Prepared(stmt_id, stmt_params);
+  if (tx) Tx::Of(*this)->Done(*this);
   if (cursor != nullptr) return cursor->TakeEnd();
   if (callback != nullptr) {
     dqc_event event{};
     event.struct_size = sizeof(event);
     event.type = DQC_EVENT_DONE;
     event.op = id;
-    event.status = static_cast<dqc_status>(status.code());
+    event.status = again ? DQC_AGAIN : static_cast<dqc_status>(status.code());
     event.statement = statements_done;
     event.error = BorrowError(status);
     if (kind == session::OpKind::kPrepare && status.ok())

@@ -24,7 +24,7 @@ class Call final : public net::QueuedOperation {
   void* user_data = nullptr;
   dqc_rows* cursor = nullptr;  // then there is no callback; `out` is the cursor and keeps it alive
   IntrusivePtr<Statement> stmt;     // executed, or being prepared
-  std::unique_ptr<dqc_conn> lease;  // of a kAcquire: the handle for what is leased
+  std::unique_ptr<dqc_conn> lease;  // the handle for what is leased
 
   static IntrusivePtr<Call> Make(const IntrusivePtr<Pool<Call>>& pool);
   void DeliverRows(IntrusivePtr<session::Batch> batch) noexcept override;

@@ -160,8 +160,7 @@ void dqc_conn_free(dqc_conn* conn) {
   }
   const dqc::IntrusivePtr<dqc::net::Loop> loop = owned->shared->loop;
   if (owned->shared->leased) {
-    owned->shared->returned = true;
-    owned->shared->connection()->Return();
+    if (!owned->shared->returned.exchange(true)) owned->shared->connection()->Return();
   } else {
     owned->shared->target->GiveUp();
   }

@@ -10,6 +10,20 @@ namespace {
 
 using session::OpKind;
 
+Status SetStrong(const dqc_conn*, const dqc_call_options* options, Call*) {
+  if (options == nullptr || (options->flags & DQC_CALL_STRONG) == 0) return {};
+  return Status::Make(Code::kMisuse,
+                      "DQC_CALL_STRONG is for the calls of a client; in a transaction that writes, "
+                      "its COMMIT proves the reads");
+}
+
+Status SetStrong(const dqc_client* client, const dqc_call_options* options, Call* call) {
+  const bool wanted = client->shared->strong_reads ||
+                      (options != nullptr && (options->flags & DQC_CALL_STRONG) != 0);
+  call->strong = wanted && call->statement_count == 1 && call->statement.read_only();
+  return {};
+}
+
 // Of a connection or a client.
 template <typename Handle>
 Result<IntrusivePtr<Call>> TextCall(Handle* handle, const char* sql, size_t sql_size,
@@ -21,6 +35,7 @@ Result<IntrusivePtr<Call>> TextCall(Handle* handle, const char* sql, size_t sql_
   IntrusivePtr<Call> call = (*shared)->NewCall(OpKind::kStatement, options);
   call->discard_rows = discard_rows;
   DQC_TRY(SetText(**shared, call.get(), Text(sql, sql_size), args, arg_count, discard_rows));
+  DQC_TRY(SetStrong(handle, options, call.get()));
   return call;
 }
 

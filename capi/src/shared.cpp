@@ -71,6 +71,7 @@ Shared::Shared(IntrusivePtr<net::Loop> loop_in, IntrusivePtr<net::EventQueue> qu
       connect_timeout_us(config.duration_us(Key::kConnectTimeout)),
       limits(config.limits()),
       has_database(!config.database().empty()),
+      strong_reads(config.flag(Key::kStrongReads)),
       leased(false) {
   loop->set_poll_us(config.duration_us(Key::kPollTime));
 }
@@ -85,6 +86,7 @@ Shared::Shared(const Shared& client)
       connect_timeout_us(client.connect_timeout_us),
       limits(client.limits),
       has_database(client.has_database),
+      strong_reads(client.strong_reads),
       leased(true) {}
 
 Result<Shared*> SharedOf(const dqc_conn* conn) {
@@ -141,7 +143,7 @@ IntrusivePtr<Call> Shared::NewCall(session::OpKind kind, const dqc_call_options*
   }
   call->idempotent = options != nullptr && (options->flags & DQC_CALL_IDEMPOTENT) != 0;
   call->stay_alone = options != nullptr && (options->flags & DQC_CALL_ALONE) != 0;
-  call->deadline = DeadlineAfter(timeout);
+  call->deadline = std::min(DeadlineAfter(timeout), deadline_max);
   return call;
 }
 

@@ -31,7 +31,9 @@ class Shared : public RefCounted<Shared> {
   const int64_t connect_timeout_us;
   const Limits limits;
   const bool has_database;
+  const bool strong_reads;
   const bool leased;
+  session::Time deadline_max = session::kNever;  // of a transaction: no call lasts longer
   std::atomic<bool> returned{false};  // the lease is over: nothing may be submitted any more
 
   net::Connection* connection() const { return static_cast<net::Connection*>(target.get()); }

@@ -130,6 +130,10 @@ class [[nodiscard]] Status {
   std::string_view message() const {
     return info_ == nullptr ? "ok" : std::string_view(info_->line);
   }
+  static Status Share(const ErrorInfo* info) {  // nullable: ok
+    if (info != nullptr) info->Retain();
+    return Status(info);
+  }
   const ErrorInfo* Detach() {
     return std::exchange(info_, nullptr);
   }  // the caller owns one reference

@@ -10,8 +10,10 @@ using session::OpKind;
 
 namespace {
 
+// Waits for its turn to write. A strong read does: it writes before it reads.
 bool IsWrite(const Operation& op) {
-  if (op.kind == OpKind::kScript) return true;
+  if (op.keeps != session::Lease::kNone) return op.keeps == session::Lease::kWriter;
+  if (op.kind == OpKind::kScript || op.strong) return true;
   return op.kind == OpKind::kStatement && (op.statement_count != 1 || !op.statement.read_only());
 }
 
@@ -66,7 +68,12 @@ Status Pool::Submit(IntrusivePtr<Operation> op, Time now) {
   op->tries = 0;
   deadline_hint_ = std::min(deadline_hint_, op->deadline);
   ++stats_.submitted;
-  (IsWrite(*op) ? writers_ : readers_).PushBack(op.Detach());
+  if (op->retry_at > now) {
+    deadline_hint_ = std::min(deadline_hint_, op->retry_at);
+    delayed_.PushBack(op.Detach());
+  } else {
+    (IsWrite(*op) ? writers_ : readers_).PushBack(op.Detach());
+  }
   return {};
 }
 
@@ -105,6 +112,19 @@ void Pool::EndAll(const Status& status) {
 void Pool::OnDone(uint64_t id, IntrusivePtr<Operation> op, bool clean, Time now) {
   if (op->grouped) return OnMember(FindConn(id), std::move(op), now);
   Conn* conn = FindConn(id);
+  if (op->keeps != session::Lease::kNone && !op->status.ok())
+    op->status = op->status.With(Outcome::kNotExecuted);  // a BEGIN alone is nothing
+  if (op->keeps != session::Lease::kNone && op->status.ok()) {
+    if (conn != nullptr) {
+      conn->state = State::kLeased;
+      conn->used = now;
+      ++stats_.completed;
+      host_->Lease(id, std::move(op));
+      return Serve(now);
+    }
+    op->status = Status::Make(Code::kNetwork, "the connection was lost as its transaction began")
+                     .With(Phase::kRequest);
+  }
   if (conn != nullptr && conn->state == State::kRunning) {
     conn->used = now;
     // Statements end a session whose node does not lead; administration does not.
@@ -206,10 +226,11 @@ void Pool::OnRefused(uint64_t request, const Status& status, Time now) {
 
 void Pool::OnReturned(uint64_t id, bool clean, Time now) {
   Conn* conn = FindConn(id);
-  if (conn == nullptr) return;
+  if (conn == nullptr || conn->state != State::kLeased) return;
   conn->used = now;
   if (clean) {
     conn->state = State::kIdle;
+    conn->writes = false;
   } else {
     conn->state = State::kChecking;
     conn->hope = now + options_.hope_us;

@@ -102,6 +102,10 @@ Status Client::Accept(const IntrusivePtr<QueuedOperation>& op) {
   }
   Register();
   op->owned = true;
+  if (op->kind == OpKind::kEnd) {
+    EndTransaction(op);
+    return {};
+  }
   return pool_.Submit(IntrusivePtr<session::Operation>::Share(op.get()), Loop::Now());
 }
 
@@ -163,7 +167,10 @@ Status Client::Cancel(uint64_t op_id) {
 }
 
 void Client::CancelHere(uint64_t op_id) noexcept {
-  if (pool_.Cancel(op_id, Loop::Now())) return;
+  if (!pool_.Cancel(op_id, Loop::Now()) && !CancelEnding(op_id)) CancelOnSlots(op_id);
+}
+
+void Client::CancelOnSlots(uint64_t op_id) noexcept {
   for (size_t i = 0; i < slots_.size(); ++i) {
     const IntrusivePtr<Connection> connection = slots_[i]->connection;
     if (slots_[i]->pooled) connection->CancelHere(op_id);
@@ -250,6 +257,7 @@ void Client::Process() {
   if (search_.next_deadline() <= now) search_.OnDeadline(now);
   if (pool_.next_deadline() <= now) pool_.OnDeadline(now);
   if (watch_at_ <= now) Look(now);
+  if (next_ending() <= now) ResumeEndings();
   while (ProcessOne()) {
   }
 }
@@ -314,7 +322,9 @@ void Client::HandleDone(IntrusivePtr<QueuedOperation> op) {
   op->connection = nullptr;
   auto* slot = connection ? static_cast<Slot*>(connection->owner_data()) : nullptr;
   const uint64_t id = slot == nullptr ? 0 : slot->id;
-  if (auto* internal = dynamic_cast<InternalOperation*>(op.get())) {
+  auto* internal = dynamic_cast<InternalOperation*>(op.get());
+  if (internal != nullptr && !(internal->pooled() && connection)) {
+    if (internal->answers()) return HandleAnswer(*internal, slot);
     if (internal->purpose == InternalOperation::Purpose::kMembers) OnMembers(*internal);
     if (slot != nullptr) HandleInternal(internal, slot);
     return;
@@ -346,7 +356,8 @@ void Client::Register() {
 
 void Client::UpdateTimer() {
   if (timer_ == nullptr) return;
-  const Time due = std::min({search_.next_deadline(), pool_.next_deadline(), watch_at_});
+  const Time due =
+      std::min({search_.next_deadline(), pool_.next_deadline(), watch_at_, next_ending()});
   if (due >= timer_at_ || due == kNever) return;  // an early alarm looks again
   timer_at_ = due;
   const Time now = Loop::Now();
@@ -366,7 +377,7 @@ void Client::UpdateTimer() {
 }
 
 void Client::FinishIfClosed() {
-  if (closed_ || !pool_.closing() || !pool_.empty()) return;
+  if (closed_ || !pool_.closing() || !pool_.empty() || !endings_.empty()) return;
   closed_ = true;
   watch_at_ = kNever;
   while (!slots_.empty()) Detach(*TakeSlot(slots_.back()->id));

@@ -9,7 +9,7 @@
 
 #include "client/leader_search.hpp"
 #include "client/pool.hpp"
-#include "net/connection.hpp"
+#include "net/transaction.hpp"
 
 namespace dqc::net {
 
@@ -80,11 +80,13 @@ class Client final : public Target,
   Status Accept(const IntrusivePtr<QueuedOperation>& op);
   void RunClose(IntrusivePtr<QueuedOperation> op);
   void CancelHere(uint64_t op_id) noexcept;
+  void CancelOnSlots(uint64_t op_id) noexcept;
   template <typename Work>
   void Enter(Work work) noexcept;
   void Process();
   bool ProcessOne();
   void HandleDone(IntrusivePtr<QueuedOperation> op);
+  void HandleAnswer(const InternalOperation& op, Slot* slot);
   void HandleInternal(InternalOperation* op, Slot* slot);
   void OnMembers(const InternalOperation& op);
   Slot* MakeSlot(uint64_t id, const std::string& address);
@@ -102,6 +104,22 @@ class Client final : public Target,
   void Tell(Topology change, const client::Node& node, std::string_view message) noexcept;
   client::Node MemberAt(const std::string& address) const;
   std::string Reachable(const std::string& advertised) const;
+
+  // client_transaction.cpp
+  void EndTransaction(const IntrusivePtr<QueuedOperation>& op);
+  void SendCommit(const IntrusivePtr<QueuedOperation>& op);
+  void OnCommit(QueuedOperation* op, const Status& status);
+  void LookUp(QueuedOperation* op, const Status& doubt);
+  void SubmitLook(QueuedOperation* op, Transaction::Stage stage);
+  void OnFence(QueuedOperation* op, const InternalOperation& fence);
+  void OnVerdict(QueuedOperation* op, const InternalOperation& verdict);
+  void Ended(QueuedOperation* op, Status status, bool again);
+  void GiveBack(Connection* connection);
+  void ResumeEndings();
+  bool CancelEnding(uint64_t op_id);
+  session::Time next_ending() const;
+  void RunBarrier(const IntrusivePtr<QueuedOperation>& op);
+  void OnBarrier(const IntrusivePtr<QueuedOperation>& op, const Status& status, const Slot* slot);
 
   void Register();
   void UpdateTimer();
@@ -156,6 +174,7 @@ class Client final : public Target,
   // What came in while a policy was deciding; handled one by one.
   IntrusiveFifo<session::Operation> done_;  // references held
   IntrusiveFifo<session::Operation> told_;  // to be told to the application; likewise
+  IntrusiveFifo<session::Operation> endings_;  // of transactions, under way; references held
   std::vector<Slot*> returned_;
   std::vector<Given> given_;
   std::vector<Refused> refused_;

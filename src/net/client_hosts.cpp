@@ -78,6 +78,21 @@ void Client::Hand(const IntrusivePtr<QueuedOperation>& op) {
   done_.PushBack(op.get());
 }
 
+// Of a question asked on behalf of an operation. `slot`: where it was, if that is still there.
+void Client::HandleAnswer(const InternalOperation& op, Slot* slot) {
+  QueuedOperation* asker = op.for_op.get();
+  switch (op.purpose) {
+    case InternalOperation::Purpose::kCommitOf:
+      return OnCommit(asker, op.status);
+    case InternalOperation::Purpose::kFence:
+      return OnFence(asker, op);
+    case InternalOperation::Purpose::kVerdict:
+      return OnVerdict(asker, op);
+    default:
+      return OnBarrier(op.for_op, op.status, slot);
+  }
+}
+
 void Client::HandleInternal(InternalOperation* op, Slot* slot) {
   if (slot->watch) return HandleWatch(op, slot);
   const Time now = Loop::Now();
@@ -109,7 +124,7 @@ void Client::HandleInternal(InternalOperation* op, Slot* slot) {
     case InternalOperation::Purpose::kSchema:
       if (!Usable(*slot)) return CloseSlot(slot);
       return pool_.OnSchema(id, !ok || op->number != 0, now);
-    case InternalOperation::Purpose::kMembers:
+    default:
       return;
   }
 }
@@ -265,13 +280,14 @@ void Client::Run(uint64_t conn, IntrusivePtr<session::Operation> op) {
   auto queued = IntrusivePtr<QueuedOperation>::Adopt(static_cast<QueuedOperation*>(op.Detach()));
   queued->owned = true;
   queued->connection = FindSlot(conn)->connection;
-  Hand(queued);
+  queued->strong ? RunBarrier(queued) : Hand(queued);
 }
 
 void Client::Lease(uint64_t conn, IntrusivePtr<session::Operation> op) {
   auto queued = IntrusivePtr<QueuedOperation>::Adopt(static_cast<QueuedOperation*>(op.Detach()));
   queued->connection = FindSlot(conn)->connection;
   queued->completed = true;
+  if (queued->tx) queued->tx->connection = queued->connection;
   Emit(std::move(queued));
 }
 
@@ -317,9 +333,11 @@ void Client::AskSchema(uint64_t conn) {
 void Client::Discard(uint64_t conn) { Drop(conn); }
 
 void Client::Finish(IntrusivePtr<session::Operation> op) {
-  auto* queued = static_cast<QueuedOperation*>(op.Detach());
+  auto queued = IntrusivePtr<QueuedOperation>::Adopt(static_cast<QueuedOperation*>(op.Detach()));
   queued->connection = nullptr;
-  Emit(IntrusivePtr<QueuedOperation>::Adopt(queued));
+  if (dynamic_cast<InternalOperation*>(queued.get()) != nullptr)
+    return done_.PushBack(queued.Detach());
+  Emit(std::move(queued));
 }
 
 Status Client::Failure(Time since, Time now) { return search_.Failure(now - since); }

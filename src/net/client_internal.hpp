@@ -17,12 +17,17 @@ class Client::InternalOperation final : public QueuedOperation {
     kMembers,
     kBegin,
     kCommit,
-    kSchema
+    kSchema,
+    kCommitOf,  // of an application's transaction
+    kFence,     // the pool's to run, like those of the application
+    kVerdict,
+    kBarrier
   };
   const Purpose purpose;
   // Of the answer: the leader, or the members.
   client::Nodes nodes;
-  int64_t number = 0;  // the first cell
+  int64_t number = -1;  // the first cell; -1: there is none
+  IntrusivePtr<QueuedOperation> for_op;  // on whose behalf
 
   explicit InternalOperation(Purpose p) : purpose(p) {
     owned = true;
@@ -44,6 +49,11 @@ class Client::InternalOperation final : public QueuedOperation {
     op->Ask(wire::RequestType::kCluster, wire::ResponseType::kServers, wire::request::Cluster{1});
     return op;
   }
+  // Run by the pool on a connection of its choice.
+  bool pooled() const { return purpose == Purpose::kFence || purpose == Purpose::kVerdict; }
+  // Belongs to an operation of the application's, which has to hear of it in any case.
+  bool answers() const { return for_op.get() != nullptr; }
+
   static IntrusivePtr<InternalOperation> Statement(Purpose purpose, std::string_view sql) {
     auto op = Make(purpose);
     op->kind = session::OpKind::kStatement;

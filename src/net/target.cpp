@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "net/target.hpp"
 
-#include "net/connection.hpp"
+#include "net/transaction.hpp"
 
 namespace dqc::net {
 
@@ -13,7 +13,9 @@ void QueuedOperation::ResetQueued() {
   out = nullptr;
   target = nullptr;
   connection = nullptr;
-  owned = false;
+  owned = rolls_back = again = false;
+  tx = nullptr;
+  failure = Status();
   for (Posted& posted : posted_) posted.under_way = false;
 }
 

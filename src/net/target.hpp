@@ -14,6 +14,7 @@ namespace dqc::net {
 
 class Connection;
 class QueuedOperation;
+class Transaction;
 
 // A connection, or a client that picks one for each operation. All of it: any thread where the loop
 // is threaded, else its owner.
@@ -56,6 +57,10 @@ class QueuedOperation : public session::Operation {
   IntrusivePtr<Target> target;          // submitted to; does not change
   IntrusivePtr<Connection> connection;  // runs on; the loop's thread
   bool owned = false;                   // its end is told to the connection's owner
+  IntrusivePtr<Transaction> tx;         // that it begins or ends
+  Status failure;                       // kEnd: why it is rolled back; ok: it is committed
+  bool rolls_back = false;              // kEnd: even if `failure` is ok
+  bool again = false;                   // kEnd: it was rolled back, and is to be run again
 
   QueuedOperation();
   ~QueuedOperation() override;

@@ -43,7 +43,8 @@ void Operation::ResetOperation() {
   ticket = queued_at = retry_at = 0;
   tries = 0;
   last = Status();
-  grouped = stay_alone = idempotent = false;
+  grouped = stay_alone = idempotent = strong = false;
+  keeps = Lease::kNone;
   ResetResults();
 }
 

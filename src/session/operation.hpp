@@ -63,8 +63,13 @@ enum class OpKind : uint8_t {
   kPrepare,
   kFinalize,
   kAdmin,
-  kAcquire
+  kAcquire,
+  kEnd  // of a transaction
 };
+
+// Does the connection stay with whoever submitted a statement, once that succeeded? kWriter: it waits
+// for its turn to write, and keeps it.
+enum class Lease : uint8_t { kNone, kFree, kWriter };
 
 // A statement prepared on the server. Touched by the session's thread only, but for the immutable
 // fields.
@@ -125,6 +130,8 @@ class Operation : public RefCounted<Operation>, public Deliverable {
   bool grouped = false;     // runs inside a transaction of the pool's: no effect before its COMMIT
   bool stay_alone = false;  // never in a group
   bool idempotent = false;  // may run again even if it was perhaps executed
+  bool strong = false;      // a read that must see every write acknowledged before it was submitted
+  Lease keeps = Lease::kNone;
 
   // The session's own.
   bool completed = false;    // the terminal event is out; what still arrives is thrown away

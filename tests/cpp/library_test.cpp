@@ -266,53 +266,10 @@ TEST(LibraryClient, CoroutinesSeeFailures) {
       thrown = e.error().code() == DQC_E_CONNECT;
     }
     EXPECT_TRUE(thrown);
-    const auto start = std::chrono::steady_clock::now();
-    co_await dqc::coro::impl::sleep(db.conn(), 50ms).as_result();
-    const auto slept = std::chrono::steady_clock::now() - start;
-    EXPECT_GE(slept, 50ms);
-    EXPECT_LT(slept, 1s);
     co_await db.close();
   };
   dqc::run(loop, work());
   loop.run().value();  // nothing is left that would keep it
-}
-
-// What run_tx() decides, without a server.
-class TxState : public testing::Test {
- protected:
-  static dqc::error Error(dqc_status code) { return dqc::error::make(code, "x"); }
-};
-
-TEST_F(TxState, OnlyWhatPassesIsRunAgain) {
-  using state = dqc::detail::tx_state;
-  for (dqc_status code : {DQC_E_BUSY, DQC_E_BUSY_SNAPSHOT, DQC_E_NOT_LEADER, DQC_E_SESSION_LOST,
-                          DQC_E_LEADERSHIP_LOST, DQC_E_NETWORK, DQC_E_CLOSED}) {
-    EXPECT_TRUE(state::may_rerun(Error(code), false)) << code;
-    EXPECT_TRUE(state(dqc::tx_options()).may_rerun_after_commit(Error(code))) << code;
-  }
-  for (dqc_status code :
-       {DQC_E_TIMEOUT, DQC_E_CONSTRAINT, DQC_E_SQL, DQC_E_NOMEM, DQC_E_CANCELLED, DQC_E_MISUSE}) {
-    EXPECT_FALSE(state::may_rerun(Error(code), false)) << code;
-    EXPECT_FALSE(state::may_rerun(Error(code), true)) << code;
-    EXPECT_FALSE(state(dqc::tx_options()).may_rerun_after_commit(Error(code))) << code;
-  }
-  EXPECT_TRUE(state::may_repeat_commit(Error(DQC_E_BUSY)));
-  EXPECT_FALSE(state::may_repeat_commit(Error(DQC_E_BUSY_SNAPSHOT)));
-}
-
-TEST_F(TxState, TriesEndWithTheTime) {
-  dqc::detail::tx_state state(dqc::tx_options().timeout(100ms));
-  EXPECT_LE(state.call_options().raw().timeout_ms, 100u);
-  EXPECT_EQ(state.rollback_options().raw().timeout_ms, 200u);
-  int tries = 0;
-  for (auto pause = state.next_try(); pause; pause = state.next_try(), ++tries) {
-    EXPECT_LT(*pause, 100ms);
-    ASSERT_LT(tries, 100);
-  }
-  EXPECT_GT(tries, 3);
-  dqc::detail::tx_state endless(dqc::tx_options().no_timeout());
-  EXPECT_EQ(endless.call_options().raw().timeout_ms, 0u) << "the client's own";
-  for (int i = 0; i < 100; ++i) EXPECT_LE(endless.next_try().value(), 150ms);
 }
 
 }  // namespace

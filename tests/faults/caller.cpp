@@ -278,4 +278,26 @@ void Caller::RunBlocking(Op* op, const Request& request) {
   dqc_error_free(error);
 }
 
+void Caller::RunTransaction(Op* op, const Request& request) {
+  const int64_t timeout_ms = Timeout(request.timeout_ms);
+  const int32_t mode = Pick(2) == 0 ? DQC_BEGIN_IMMEDIATE : DQC_BEGIN_DEFERRED;
+  const dqc_tx_options options{sizeof(options), mode, DQC_TX_RESOLVE, 0,
+                               static_cast<uint64_t>(timeout_ms)};
+  op->submitted = Now();
+  op->deadline = op->submitted + Ms(timeout_ms);
+  const auto work = [](void* user_data, dqc_conn* conn, dqc_error** error) -> dqc_status {
+    const auto* wanted = static_cast<const Request*>(user_data);
+    const std::vector<dqc_value> args = Values(wanted->args);
+    return dqc_conn_exec(conn, wanted->sql.data(), wanted->sql.size(), args.data(), args.size(),
+                         nullptr, nullptr, error);
+  };
+  dqc_error* error = nullptr;
+  const dqc_status status = dqc_client_run_tx(client_->get(), &options, work,
+                                              const_cast<Request*>(&request), &error);
+  const std::lock_guard<std::mutex> lock(mutex_);
+  op->terminals = 1;
+  Finish(op, status, error);
+  dqc_error_free(error);
+}
+
 }  // namespace dqc::faults

@@ -78,6 +78,8 @@ class Caller {
   Op* Run(Op* op, const Request& request);
   // The blocking form of Run(), for kExec through the client.
   void RunBlocking(Op* op, const Request& request);
+  // request.sql as a transaction with a mark, blocking.
+  void RunTransaction(Op* op, const Request& request);
 
   uint64_t Pick(uint64_t n) { return random_() % n; }
   Shared& shared() { return *shared_; }

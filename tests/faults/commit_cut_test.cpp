@@ -5,7 +5,7 @@
 
 #include "faults/caller.hpp"
 #include "faults/proxy.hpp"
-#include "live/client.hpp"
+#include "live/cluster_client.hpp"
 
 namespace dqc::faults {
 namespace {
@@ -174,6 +174,42 @@ TEST_P(CommitCutTest, Script) {
         } while (reply.status == DQC_E_BUSY);
         Told(id, reply);
       });
+}
+
+// With a mark there is no doubt left: each COMMIT that was cut is looked up, and what was not committed
+// is run again by who asked for it.
+TEST_P(CommitCutTest, ResolvedCommit) {
+  live::Client client(live::ClusterDsn({address_}, "faults",
+                                       "address_map=" + address_ + "=" + proxy_->address() +
+                                           "&pool_max=2&timeout=20s&backoff_min=1ms&"
+                                           "backoff_max=10ms"),
+                      false, DQC_LOOP_DRIVEN);
+  const dqc_tx_options options{sizeof(options), DQC_BEGIN_IMMEDIATE, DQC_TX_RESOLVE, 0, 0};
+  std::unique_ptr<dqc_tx, decltype(&dqc_tx_free)> tx(nullptr, dqc_tx_free);
+  Conn conn;
+  int64_t id = 0;
+  CutEverywhere(
+      [&] {
+        dqc_tx* made = nullptr;
+        ASSERT_EQ(dqc_tx_new(client.get(), &options, &made, nullptr), DQC_OK);
+        tx.reset(made);
+        dqc_conn* begun = nullptr;
+        dqc_error* error = nullptr;
+        ASSERT_EQ(dqc_tx_begin(tx.get(), &begun, &error), DQC_OK) << live::Describe(error);
+        conn = Conn(begun);
+        id = NextId();
+        const Reply reply = conn.Exec("INSERT INTO ids VALUES (?)", {id});
+        ASSERT_TRUE(reply.ok()) << reply;
+      },
+      [&] {
+        dqc_error* error = nullptr;
+        const dqc_status status = dqc_tx_commit(tx.get(), &error);
+        const live::Failure failure = live::Describe(error);
+        dqc_error_free(error);
+        if (status == DQC_AGAIN) return Told(id, false, DQC_OUTCOME_NOT_EXECUTED, "again");
+        Told(id, status == DQC_OK, failure.outcome, failure.message);
+      });
+  EXPECT_EQ(unknown_, 0);
 }
 
 // The first insert goes alone; the others arrive meanwhile and share the next transaction.

@@ -18,6 +18,7 @@ const char* KindName(Kind kind) {
                                            "insert alone",
                                            "insert returning",
                                            "insert prepared",
+                                           "insert marked",
                                            "insert blocking",
                                            "script",
                                            "two inserts",
@@ -26,6 +27,7 @@ const char* KindName(Kind kind) {
                                            "append",
                                            "sum",
                                            "read",
+                                           "strong read",
                                            "lease",
                                            "statement"};
   static_assert(std::size(kNames) == static_cast<size_t>(Kind::kCount));
@@ -119,7 +121,7 @@ std::map<std::string, size_t> FaultLog::ByKind() const {
 const char* PlantName(Plant plant) {
   static constexpr const char* kNames[] = {
       "none",       "lost-write",     "double-write",  "denied",   "lost-event",  "double-event",
-      "late-event", "baseless-maybe", "torn-transfer", "list-gap", "back-in-time"};
+      "late-event", "baseless-maybe", "torn-transfer", "list-gap", "back-in-time", "stale-read"};
   static_assert(std::size(kNames) == static_cast<size_t>(Plant::kCount));
   return kNames[static_cast<size_t>(plant)];
 }
@@ -127,7 +129,7 @@ const char* PlantName(Plant plant) {
 const char* PlantFinding(Plant plant) {
   static constexpr const char* kNames[] = {
       "",           "lost write",     "double write", "denied write", "lost event",  "double event",
-      "late event", "baseless maybe", "torn sum",     "list",         "back in time"};
+      "late event", "baseless maybe", "torn sum",     "list",         "back in time", "stale strong read"};
   static_assert(std::size(kNames) == static_cast<size_t>(Plant::kCount));
   return kNames[static_cast<size_t>(plant)];
 }

@@ -26,6 +26,7 @@ enum class Kind {
   kAlone,      // the same with DQC_CALL_ALONE
   kReturning,  // INSERT … RETURNING through the pool
   kPrepared,   // INSERT by a prepared statement on a leased connection
+  kMarked,     // INSERT in a transaction whose COMMIT is looked up where in doubt
   kBlocking,   // INSERT by the blocking call
   kScript,     // two INSERTs in a script with BEGIN and COMMIT: both or none
   kTwo,        // two INSERTs in one exec, each by itself
@@ -34,6 +35,7 @@ enum class Kind {
   kAppend,     // list: reads the last number, then writes the next one
   kSum,        // all balances in one SELECT
   kRead,       // the counter, on a leased connection
+  kStrong,     // the counter, by a strong read
   kLease,      // parts of the above, judged by their events only
   kStatement,
   kCount
@@ -132,6 +134,7 @@ enum class Plant {
   kTornTransfer,
   kListGap,
   kBackInTime,
+  kStaleRead,
   kCount
 };
 const char* PlantName(Plant plant);

@@ -55,7 +55,7 @@ void Worker::Run() {
         Sum();
         break;
       case Role::kCounterReader:
-        ReadCounter();
+        caller_.Pick(2) == 0 ? ReadCounter() : ReadStrongly();
         break;
     }
   }
@@ -104,6 +104,8 @@ void Worker::Single() {
   const uint64_t dice = caller_.Pick(20);
   if (dice < 2) {
     PreparedInserts();
+  } else if (dice >= 15) {
+    Marked();
   } else if (dice < 8) {
     Pair(dice < 5 ? Kind::kScript : Kind::kTwo);
   } else {
@@ -114,6 +116,15 @@ void Worker::Single() {
     caller_.RunBlocking(op, request);
   }
   Pause(30);
+}
+
+// run_tx in one of its modes, with a mark.
+void Worker::Marked() {
+  Op* op = caller_.New(Kind::kMarked, caller_.shared().next_id++);
+  Request request;
+  request.sql = kInsert;
+  request.args = {op->id};
+  caller_.RunTransaction(op, request);
 }
 
 // Two ids in one call.
@@ -289,6 +300,29 @@ void Worker::ReadCounter() {
     Pause(40);
   }
   dqc_conn_free(conn);
+}
+
+// Whoever leads, and whatever is cut off: it sees all that was acknowledged before it began.
+void Worker::ReadStrongly() {
+  Shared& shared = caller_.shared();
+  Request request;
+  request.verb = Request::Verb::kQuery;
+  request.sql = "SELECT n FROM counter WHERE id = 0";
+  request.flags = DQC_CALL_STRONG;
+  for (int i = 0; i < 20 && !Stopped(); ++i) {
+    const int64_t acknowledged = shared.counter_acknowledged;
+    const Op* op = caller_.Run(Kind::kStrong, request);
+    if (op->Ok() && op->rows == 1) {
+      int64_t n = op->cells[0];
+      if (shared.planter->Fire(Plant::kStaleRead)) n = acknowledged - 1;
+      if (n < acknowledged) {
+        shared.violations->Add("stale strong read", std::to_string(n) + " after " +
+                                                        std::to_string(acknowledged) + ": " +
+                                                        op->Text());
+      }
+    }
+    Pause(40);
+  }
 }
 
 }  // namespace dqc::faults

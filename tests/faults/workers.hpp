@@ -28,11 +28,13 @@ class Worker {
   void Single();
   void PreparedInserts();
   void Pair(Kind kind);
+  void Marked();
   void Transfer();
   void Append();
   void Increment();
   void Sum();
   void ReadCounter();
+  void ReadStrongly();
 
   dqc_conn* Lease();
   // A statement of a transaction; again while the server is busy, for 3 s at most.

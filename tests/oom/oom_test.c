@@ -5,7 +5,7 @@
 #include "capi/check.h"
 #include "failing_new.h"
 
-enum { OPS = 12 };
+enum { OPS = 16 };
 
 typedef struct run {
   int mode;
@@ -15,6 +15,7 @@ typedef struct run {
   dqc_queue *queue;
   dqc_conn *conn;
   dqc_client *client; /* then `conn` is what it leased */
+  dqc_tx *tx;
   int with_client, sticky;
   dqc_stmt *stmt;
   probe p[OPS];
@@ -128,6 +129,28 @@ static void take_conn(probe *p, const dqc_event *event) {
   r->conn = event->conn;
 }
 
+/* A transaction with a mark, and a strong read. */
+static void tx_work(run *r, const dqc_call_options *patience) {
+  const dqc_tx_options options = {sizeof(options), DQC_BEGIN_IMMEDIATE, DQC_TX_RESOLVE, 0,
+                                  patience->timeout_ms};
+  dqc_call_options strong = *patience;
+  strong.flags = DQC_CALL_STRONG;
+  SUBMIT(dqc_client_query_async(r->client, "SELECT * FROM t", DQC_CSTR, NULL, 0, &strong, on_event,
+                                p, NULL, &error));
+  TRY(dqc_tx_new(r->client, &options, &r->tx, &error));
+  r->p[r->used].hook = take_conn;
+  r->p[r->used].data = r;
+  SUBMIT(dqc_tx_begin_async(r->tx, on_event, p, NULL, &error));
+  wait_for_all(r);
+  if (r->conn == NULL) return;
+  SUBMIT(dqc_conn_exec_async(r->conn, "INSERT INTO t VALUES(1)", DQC_CSTR, NULL, 0, NULL, on_event,
+                             p, NULL, &error));
+  SUBMIT(dqc_tx_commit_async(r->tx, on_event, p, NULL, &error));
+  wait_for_all(r);
+  dqc_conn_free(r->conn);
+  r->conn = NULL;
+}
+
 /* open, exec, acquire, use, give back, more than one write at a time, close. */
 static void client_work(run *r) {
   const dqc_value v[2] = {DQC_INT(1), DQC_STR("a text of more than a few bytes, to be copied")};
@@ -153,6 +176,7 @@ static void client_work(run *r) {
     SUBMIT(dqc_client_exec_async(r->client, "INSERT INTO t VALUES(1)", DQC_CSTR, NULL, 0, &patience,
                                  on_event, p, NULL, &error));
   wait_for_all(r);
+  tx_work(r, &patience);
   SUBMIT(dqc_client_close_async(r->client, &patience, on_event, p, NULL, &error));
   if (r->used % 2 == 0) wait_for_all(r);
 }
@@ -179,6 +203,7 @@ static void free_all(run *r) {
   }
   dqc_stmt_free(r->stmt);
   dqc_conn_free(r->conn);
+  dqc_tx_free(r->tx);
   dqc_client_free(r->client);
   dqc_loop_free(r->loop);
   dqc_config_free(r->config);

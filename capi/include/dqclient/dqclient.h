@@ -77,6 +77,7 @@ typedef struct dqc_loop dqc_loop;     /**< does the I/O, driven or on a thread o
 typedef struct dqc_queue dqc_queue;   /**< where the events of a threaded loop wait */
 typedef struct dqc_client dqc_client; /**< a cluster: follows its leader, keeps connections to it */
 typedef struct dqc_conn dqc_conn;     /**< a connection to one node and one database */
+typedef struct dqc_tx dqc_tx;         /**< a transaction of a client, begun as often as need be */
 typedef struct dqc_stmt dqc_stmt;     /**< a prepared statement of one connection */
 typedef struct dqc_batch dqc_batch;   /**< some rows of a result, in memory; immutable */
 typedef struct dqc_rows dqc_rows;     /**< a cursor for blocking callers */
@@ -84,12 +85,13 @@ typedef struct dqc_dial dqc_dial;     /**< a request to the application for a co
 
 /* ---------- status ------------------------------------------------------------------------------ */
 
-/** DQC_OK, DQC_ROW, DQC_END, or a negative DQC_E_ constant. */
+/** DQC_OK, DQC_ROW, DQC_END, DQC_AGAIN, or a negative DQC_E_ constant. */
 typedef int32_t dqc_status;
 
 #define DQC_OK 0
 #define DQC_ROW 1 /**< dqc_rows_step(): there is a row */
 #define DQC_END 2 /**< dqc_rows_step(): there are no more rows */
+#define DQC_AGAIN 3 /**< a transaction was rolled back, and should be run again */
 
 #define DQC_E_NOMEM (-1)          /**< an allocation failed */
 #define DQC_E_MISUSE (-2)         /**< a bad argument, or a call that makes no sense now */
@@ -313,7 +315,8 @@ typedef struct dqc_event {
       batch; /**< ROWS: the rows; borrowed. A result has at least one batch, perhaps without rows */
   dqc_stmt *stmt;    /**< DONE of a prepare: the statement; borrowed, finalized unless retained */
   dqc_result result; /**< DONE */
-  dqc_conn *conn;    /**< DONE of an acquire: the connection; yours, free with dqc_conn_free() */
+  dqc_conn *conn;    /**< DONE of an acquire, or of dqc_tx_begin_async(): the connection; yours, free
+                        with dqc_conn_free() */
 } dqc_event;
 
 /** Receives the events of one operation. */
@@ -322,6 +325,10 @@ typedef void(DQC_CALL *dqc_callback)(void *user_data, const dqc_event *event);
 #define DQC_CALL_IDEMPOTENT 1u /**< running it twice does no harm: a client may, where in doubt */
 
 #define DQC_CALL_ALONE 2u /**< a client's write: in a transaction of its own, never grouped */
+
+/** A client's read sees every write that was acknowledged, by whichever node, before the call: the
+ * leader proves itself with a small write first (docs/transactions.md). */
+#define DQC_CALL_STRONG 4u
 
 /** Options of one call; NULL stands for all defaults. */
 typedef struct dqc_call_options {
@@ -831,6 +838,121 @@ DQC_API dqc_status DQC_CALL dqc_client_query(dqc_client *client, const char *sql
 /** Like dqc_conn_script(). @threading owner; any if threaded @since 0.1 */
 DQC_API dqc_status DQC_CALL dqc_client_script(dqc_client *client, const char *sql, size_t sql_size,
                                               const dqc_call_options *options, dqc_result *result,
+                                              dqc_error **error);
+
+/* ---------- transactions of a client ------------------------------------------------------------ */
+
+/*
+ * A transaction that is run again where that helps and is safe:
+ *
+ *   dqc_tx_new(client, NULL, &tx, &error);
+ *   do {
+ *     status = dqc_tx_begin(tx, &conn, &error);
+ *     if (status != DQC_OK) break;              // there was no way to begin in time
+ *     status = work(conn, &error);              // dqc_conn_exec(), dqc_conn_query() ... on conn
+ *     status = status == DQC_OK ? dqc_tx_commit(tx, &error) : dqc_tx_rollback(tx, error, NULL);
+ *     dqc_conn_free(conn);
+ *   } while (status == DQC_AGAIN);              // free `error` first
+ *   dqc_tx_free(tx);
+ *
+ * dqc_client_run_tx() is that loop. The work has no effects but those on the connection.
+ */
+
+#define DQC_BEGIN_IMMEDIATE 0 /**< takes its turn to write first, first come, first served */
+#define DQC_BEGIN_DEFERRED 1  /**< takes the write lock with its first write, and may meet BUSY there */
+#define DQC_BEGIN_EXCLUSIVE 2 /**< on dqlite the same as IMMEDIATE */
+#define DQC_BEGIN_READ_ONLY 3 /**< deferred, on the caller's word that it only reads */
+
+#define DQC_TX_IDEMPOTENT 1u /**< committing it twice does no harm: it may be run again in doubt */
+/** It leaves a row in the table dqclient_marks, made where it is missing, so that a COMMIT without an
+ * answer can be looked up: MAYBE_EXECUTED becomes yes or no while the time lasts. Costs no round trip. */
+#define DQC_TX_RESOLVE 2u
+
+/** Options of a transaction; NULL stands for all defaults. */
+typedef struct dqc_tx_options {
+  uint32_t struct_size; /**< sizeof(dqc_tx_options) */
+  int32_t mode;         /**< DQC_BEGIN_ */
+  uint32_t flags;       /**< DQC_TX_ */
+  uint32_t reserved;    /**< 0 */
+  uint64_t timeout_ms;  /**< for all of it, from the first begin on; 0: option "timeout" of the client;
+                           UINT64_MAX: none, each call has that of its own */
+} dqc_tx_options;
+
+/**
+ * A transaction; nothing is begun yet.
+ * @param[in] options nullable. @param[out] out free with dqc_tx_free(). @param[out] error nullable.
+ * @return DQC_OK; DQC_E_MISUSE; DQC_E_NOMEM; DQC_E_FORKED.
+ * @threading owner; any if threaded @since 0.1
+ */
+DQC_API dqc_status DQC_CALL dqc_tx_new(dqc_client *client, const dqc_tx_options *options,
+                                       dqc_tx **out, dqc_error **error);
+
+/**
+ * Wait for a connection and for the turn to write, and BEGIN. The event carries the connection, as that
+ * of an acquire: the transaction's statements go on it, and last no longer than the transaction may.
+ * Once the transaction is ended it takes no more calls; freeing it before that rolls back.
+ * @param[in] callback,user_data nullable; receives one DQC_EVENT_DONE.
+ * @param[out] op nullable; for dqc_client_cancel(). @param[out] error nullable.
+ * @return DQC_OK accepted; DQC_E_MISUSE while it is open or under way, or when it is over;
+ * DQC_E_CLOSED; DQC_E_LIMIT; DQC_E_NOMEM; DQC_E_FORKED.
+ * @threading owner; any, one at a time, if threaded @since 0.1
+ */
+DQC_API dqc_status DQC_CALL dqc_tx_begin_async(dqc_tx *tx, dqc_callback callback, void *user_data,
+                                               uint64_t *op, dqc_error **error);
+
+/** Like dqc_tx_begin_async(), blocking. @param[out] out free with dqc_conn_free(). @threading
+ * owner; any, one at a time, if threaded @since 0.1 */
+DQC_API dqc_status DQC_CALL dqc_tx_begin(dqc_tx *tx, dqc_conn **out, dqc_error **error);
+
+/**
+ * COMMIT. One that meets a checkpoint is repeated. The event's status is DQC_OK; DQC_AGAIN if nothing
+ * was committed and there is time to begin again; or the failure, whose outcome says whether it was
+ * committed.
+ * @param[in] callback,user_data nullable. @param[out] op nullable; for dqc_client_cancel().
+ * @param[out] error nullable.
+ * @return DQC_OK accepted; DQC_E_MISUSE if it is not open; DQC_E_CLOSED: rolled back; DQC_E_NOMEM;
+ * DQC_E_FORKED.
+ * @threading owner; any, one at a time, if threaded @since 0.1
+ */
+DQC_API dqc_status DQC_CALL dqc_tx_commit_async(dqc_tx *tx, dqc_callback callback, void *user_data,
+                                                uint64_t *op, dqc_error **error);
+
+/** Like dqc_tx_commit_async(), blocking. @return DQC_OK; DQC_AGAIN; or the failure. @threading owner;
+ * any, one at a time, if threaded @since 0.1 */
+DQC_API dqc_status DQC_CALL dqc_tx_commit(dqc_tx *tx, dqc_error **error);
+
+/**
+ * End it without effect. The event's status is DQC_AGAIN if `failure` is of the kind that another run
+ * may not meet (another writer, a lost leader or connection) and there is time for it; else DQC_OK. The
+ * ROLLBACK itself is not waited for.
+ * @param[in] failure nullable: why. Else as dqc_tx_commit_async().
+ * @threading owner; any, one at a time, if threaded @since 0.1
+ */
+DQC_API dqc_status DQC_CALL dqc_tx_rollback_async(dqc_tx *tx, const dqc_error *failure,
+                                                  dqc_callback callback, void *user_data,
+                                                  uint64_t *op, dqc_error **error);
+
+/** Like dqc_tx_rollback_async(), blocking. @return DQC_OK; DQC_AGAIN; or why it could not be done.
+ * @threading owner; any, one at a time, if threaded @since 0.1 */
+DQC_API dqc_status DQC_CALL dqc_tx_rollback(dqc_tx *tx, const dqc_error *failure,
+                                            dqc_error **error);
+
+/** One that is open is rolled back. @param[in] tx nullable. @threading any @since 0.1 */
+DQC_API void DQC_CALL dqc_tx_free(dqc_tx *tx);
+
+/** The work of a transaction: DQC_OK to commit; else it is rolled back, and `*error`, which it may set,
+ * decides whether it is run again. */
+typedef dqc_status(DQC_CALL *dqc_tx_callback)(void *user_data, dqc_conn *conn, dqc_error **error);
+
+/**
+ * Run `fn` as a transaction, as often as need be; blocking.
+ * @param[in] options nullable. @param[in] fn,user_data the work. @param[out] error nullable; where `fn`
+ * itself failed, what it set, perhaps NULL.
+ * @return DQC_OK committed; what `fn` returned; or the failure of begin or commit.
+ * @threading owner; any if threaded @since 0.1
+ */
+DQC_API dqc_status DQC_CALL dqc_client_run_tx(dqc_client *client, const dqc_tx_options *options,
+                                              dqc_tx_callback fn, void *user_data,
                                               dqc_error **error);
 
 /* ---------- SQL --------------------------------------------------------------------------------- */

@@ -5,7 +5,6 @@
 #include <dqclient/detail/transaction.hpp>
 
 #include <initializer_list>
-#include <thread>
 
 namespace dqc {
 inline namespace DQC_CPP_NAMESPACE {
@@ -150,14 +149,13 @@ class client : public detail::client_calls<client>, public detail::cluster_calls
    */
   template <class F, class R = std::invoke_result_t<F&, transaction&>>
   result<detail::tx_value_t<R>> run_tx(F&& fn, const tx_options& o = {}) {
-    detail::tx_state state(o);
+    auto made = detail::call_handle<unique_handle<dqc_tx>, dqc_tx>(
+        [&](dqc_tx** out, dqc_error** e) { return dqc_tx_new(get(), &o.raw(), out, e); });
+    if (!made.ok()) return made.error();
     for (;;) {
       bool again = false;
-      result<detail::tx_value_t<R>> done = run_once(fn, state, again);
+      result<detail::tx_value_t<R>> done = run_once(fn, made->get(), again);
       if (!again) return done;
-      const std::optional<std::chrono::milliseconds> pause = state.next_try();
-      if (!pause) return done;
-      std::this_thread::sleep_for(*pause);
     }
   }
 
@@ -182,24 +180,19 @@ class client : public detail::client_calls<client>, public detail::cluster_calls
   }
 
   template <class F, class R = std::invoke_result_t<F&, transaction&>>
-  result<detail::tx_value_t<R>> run_once(F& fn, detail::tx_state& state, bool& again) {
-    result<connection> lease = with(state.call_options()).acquire();
+  static result<detail::tx_value_t<R>> run_once(F& fn, dqc_tx* handle, bool& again) {
+    result<connection> lease = detail::call_handle<connection, dqc_conn>(
+        [&](dqc_conn** out, dqc_error** e) { return dqc_tx_begin(handle, out, e); });
     if (!lease.ok()) return lease.error();  // it has tried all there is to try
-    transaction tx(std::move(*lease), state);
-    if (error e = tx.begin()) {
-      again = detail::tx_state::may_rerun(e, tx.lost());
-      return e;
-    }
+    transaction tx(std::move(*lease));
     result<detail::tx_value_t<R>> done = detail::tx_call(fn, tx);
-    if (!done.ok()) {
-      again = detail::tx_state::may_rerun(done.error(), tx.lost());
-      return done;
-    }
-    const bool failed = tx.failed();
-    if (error e = tx.commit([](auto pause) { std::this_thread::sleep_for(pause); })) {
-      again = failed ? detail::tx_state::may_rerun(e, tx.lost()) : state.may_rerun_after_commit(e);
-      return e;
-    }
+    if (done.ok() && tx.failure()) done = tx.failure();
+    dqc_error* raw = nullptr;
+    const dqc_status end = done.ok() ? dqc_tx_commit(handle, &raw)
+                                     : dqc_tx_rollback(handle, done.error().get(), &raw);
+    again = end == DQC_AGAIN;
+    error e = end < 0 ? error::adopt(end, raw) : error();
+    if (e && done.ok()) return e;
     return done;
   }
 

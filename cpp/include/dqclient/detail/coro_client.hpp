@@ -18,11 +18,11 @@ class client : public impl::client_calls<client>, public detail::cluster_calls<c
 
   /** On a driven loop; no I/O yet. */
   static result<client> create(const loop& l, const config& c) {
-    return create([&l](const config& each) { return dqc::client::create(l, each); }, c);
+    return adopt(dqc::client::create(l, c));
   }
   /** On a threaded loop, with its events in `q`; no I/O yet. */
   static result<client> create(const loop& l, const queue& q, const config& c) {
-    return create([&l, &q](const config& each) { return dqc::client::create(l, q, each); }, c);
+    return adopt(dqc::client::create(l, q, c));
   }
 
   /**
@@ -46,15 +46,9 @@ class client : public impl::client_calls<client>, public detail::cluster_calls<c
   const dqc_call_options* call_options() const noexcept { return nullptr; }
 
  private:
-  template <class Make>
-  static result<client> create(Make make, const config& c) {
-    result<config> ticks = detail::shared_client::clock_config();
-    if (!ticks.ok()) return ticks.error();
-    result<dqc::client> clock = make(*ticks);
-    if (!clock.ok()) return clock.error();
-    result<dqc::client> made = make(c);
+  static result<client> adopt(result<dqc::client> made) {
     if (!made.ok()) return made.error();
-    return client(std::make_shared<detail::shared_client>(std::move(*made), std::move(*clock)));
+    return client(std::make_shared<detail::shared_handle<dqc_client>>(std::move(*made).release()));
   }
   detail::client_ref client_;
 };
@@ -67,7 +61,7 @@ template <>
 struct op_answer<coro::client> {
   static result<coro::client> take(op_state& s) {
     if (s.answer().failure()) return s.answer().failure();
-    return coro::client(std::static_pointer_cast<shared_client>(s.target()));
+    return coro::client(std::static_pointer_cast<shared_handle<dqc_client>>(s.target()));
   }
 };
 

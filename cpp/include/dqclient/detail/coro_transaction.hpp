@@ -30,7 +30,6 @@ class tx_outcome {
 
   result<T> done;
   std::exception_ptr thrown;
-  bool again = false;
 };
 
 // Awaits the function; dqc::exception becomes the error that it carries.
@@ -84,8 +83,7 @@ namespace coro {
  */
 class transaction : public impl::sql_calls<transaction>, public impl::prepare_calls<transaction> {
  public:
-  transaction(const connection& lease, detail::client_ref client, detail::tx_state& state) noexcept
-      : conn_(lease.conn()), client_(std::move(client)), state_(state) {}
+  explicit transaction(const connection& lease) noexcept : conn_(lease.conn()) {}
   transaction(const transaction&) = delete;
   transaction& operator=(const transaction&) = delete;
 
@@ -99,36 +97,10 @@ class transaction : public impl::sql_calls<transaction>, public impl::prepare_ca
   }
 
   const detail::conn_ref& conn() const noexcept { return conn_; }
-  const dqc_call_options* call_options() const noexcept { return &state_.call_options().raw(); }
+  const dqc_call_options* call_options() const noexcept { return nullptr; }
 
-  // For run_tx().
-  task<error> begin() {
-    auto done = co_await exec(state_.begin_sql()).as_result();
-    open_ = done.error().server_code() == 0;
-    co_return done.error();
-  }
-  task<error> commit() {
-    if (failed_) co_return failed_;
-    for (;;) {
-      auto done = co_await exec("COMMIT").as_result();
-      std::optional<std::chrono::milliseconds> pause;
-      if (detail::tx_state::may_repeat_commit(done.error())) pause = state_.next_try();
-      if (!pause) {
-        open_ = !done.ok();
-        co_return done.error();
-      }
-      (void)co_await impl::sleep(client_, *pause).as_result();
-    }
-  }
-  task<> rollback() {
-    if (!std::exchange(open_, false) || lost()) co_return;
-    // If it fails, the client sees to it before the connection is used again.
-    impl::configured<detail::conn_ref, impl::sql_calls> calls(conn_, state_.rollback_options());
-    auto done = co_await calls.exec("ROLLBACK").as_result();
-    static_cast<void>(done);
-  }
-  bool lost() const noexcept { return dqc_conn_state(conn_->handle.get()) != DQC_STATE_READY; }
-  bool failed() const noexcept { return static_cast<bool>(failed_); }
+  /** A savepoint could not be undone: it cannot be committed. */
+  const error& failure() const noexcept { return failed_; }
 
  private:
   template <class F, class R = detail::tx_task_t<F, transaction>>
@@ -142,7 +114,7 @@ class transaction : public impl::sql_calls<transaction>, public impl::prepare_ca
     if (end.ok()) {
       e = co_await savepoint("RELEASE", number);
       if (e) end.done = e;
-    } else if (!lost()) {
+    } else if (dqc_conn_state(conn_->handle.get()) == DQC_STATE_READY) {
       e = co_await savepoint("ROLLBACK TO", number);
       if (!e) e = co_await savepoint("RELEASE", number);
     }
@@ -154,51 +126,86 @@ class transaction : public impl::sql_calls<transaction>, public impl::prepare_ca
     co_return done.error();
   }
   detail::conn_ref conn_;
-  detail::client_ref client_;
-  detail::tx_state& state_;
   error failed_;
   uint32_t savepoints_ = 0;
-  bool open_ = false;
 };
 
 }  // namespace coro
 
 namespace detail {
 
-// One run of the function, as a transaction.
+class shared_tx final : public shared_target {
+ public:
+  shared_tx(client_ref db, unique_handle<dqc_tx> adopted) noexcept
+      : handle(std::move(adopted)), client_(std::move(db)) {}
+  void cancel(uint64_t op) noexcept override { client_->cancel(op); }
+  void pause(uint64_t op, bool on) noexcept override { client_->pause(op, on); }
+  unique_handle<dqc_tx> handle;
+
+ private:
+  client_ref client_;
+};
+using tx_ref = std::shared_ptr<shared_tx>;
+
+// The answer to the end of a transaction: is it to be run again?
+struct tx_again {
+  bool value = false;
+};
+template <>
+struct op_answer<tx_again> {
+  static result<tx_again> take(op_state& s) {
+    if (s.answer().failure() && !s.answer().again()) return s.answer().failure();
+    return tx_again{s.answer().again()};
+  }
+};
+
+template <class T, class Submit>
+coro::operation<T> tx_operation(const tx_ref& tx, Submit&& f) {
+  return coro::operation<T>(
+      coro::impl::start(tx, op_state::mode::discard,
+                        [&](auto, auto, auto cb, void* user, auto* op, auto** e) {
+                          return f(tx->handle.get(), cb, user, op, e);
+                        }));
+}
+
+// One run of the function, as a transaction. `again`: there is to be another.
 template <class F, class R = tx_task_t<F, coro::transaction>>
-task<tx_outcome<tx_value_t<R>>> tx_once(client_ref db, F& fn, tx_state& state) {
+task<tx_outcome<tx_value_t<R>>> tx_once(const tx_ref& handle, F& fn, bool& again) {
   using value = result<tx_value_t<R>>;
   using outcome = tx_outcome<tx_value_t<R>>;
-  coro::impl::configured<client_ref, coro::impl::client_calls> calls(db, state.call_options());
-  auto lease = co_await calls.acquire().as_result();
+  auto lease = co_await tx_operation<coro::connection>(handle, &dqc_tx_begin_async).as_result();
   if (!lease.ok()) co_return outcome(value(lease.error()));
-  coro::transaction tx(*lease, db, state);
-  const error begun = co_await tx.begin();
-  outcome end{value(begun)};
-  if (!begun) end = co_await tx_await(fn, tx);
-  const bool commits = end.ok() && !tx.failed();
+  coro::transaction tx(*lease);
+  outcome end = co_await tx_await(fn, tx);
+  if (end.ok() && tx.failure()) end.done = tx.failure();
   if (end.ok()) {
-    error e = co_await tx.commit();
-    if (e) end.done = std::move(e);
+    auto done = co_await tx_operation<tx_again>(handle, &dqc_tx_commit_async).as_result();
+    again = done.ok() && done->value;
+    if (!done.ok()) end.done = done.error();
+  } else {
+    const dqc_error* why = end.thrown ? nullptr : end.done.error().get();
+    auto done = co_await tx_operation<tx_again>(handle, [why](auto* t, auto... rest) {
+                  return dqc_tx_rollback_async(t, why, rest...);
+                }).as_result();
+    again = done.ok() && done->value;
   }
-  if (!end.ok() && !end.thrown) {
-    const error& e = end.done.error();
-    end.again = commits ? state.may_rerun_after_commit(e) : tx_state::may_rerun(e, tx.lost());
-  }
-  co_await tx.rollback();
   co_return end;
 }
 
 template <class F, class R = tx_task_t<F, coro::transaction>>
 task<R> run_tx(client_ref db, F fn, tx_options o) {
-  tx_state state(o);
+  auto made = call_handle<unique_handle<dqc_tx>, dqc_tx>([&](dqc_tx** out, dqc_error** e) {
+    return dqc_tx_new(db->handle.get(), &o.raw(), out, e);
+  });
+  if (!made.ok()) {
+    using value = result<tx_value_t<R>>;
+    co_return tx_finish<R>(tx_outcome<tx_value_t<R>>(value(made.error())));
+  }
+  const tx_ref tx = std::make_shared<shared_tx>(std::move(db), std::move(*made));
   for (;;) {
-    auto end = co_await tx_once(db, fn, state);
-    std::optional<std::chrono::milliseconds> pause;
-    if (end.again) pause = state.next_try();
-    if (!pause) co_return tx_finish<R>(std::move(end));
-    co_await coro::impl::sleep(db, *pause).as_result();
+    bool again = false;
+    auto end = co_await tx_once(tx, fn, again);
+    if (!again) co_return tx_finish<R>(std::move(end));
   }
 }
 

@@ -59,12 +59,14 @@ class op_result {
     done_ = e.result;
     if (e.stmt != nullptr) stmt_.reset(dqc_stmt_retain(e.stmt));
     conn_.reset(e.conn);
+    again_ = e.status == DQC_AGAIN;
   }
   void fail(error e) noexcept { error_ = std::move(e); }
   const error& failure() const noexcept { return error_; }
   unique_handle<dqc_stmt> take_statement() noexcept { return std::move(stmt_); }
   unique_handle<dqc_conn> take_connection() noexcept { return std::move(conn_); }
   exec_result done() const noexcept { return exec_result(done_); }
+  bool again() const noexcept { return again_; }  // DQC_AGAIN
 
   // The final answer as a T: void, exec_result, result_set, statement, connection, or an answer to an administrative request.
   template <class T>
@@ -89,6 +91,7 @@ class op_result {
   unique_handle<dqc_stmt> stmt_;
   unique_handle<dqc_conn> conn_;
   bool out_of_memory_ = false;
+  bool again_ = false;
 };
 
 // Whether the final answer is made of rows.

@@ -237,6 +237,11 @@ class options {
     raw_.flags |= DQC_CALL_IDEMPOTENT;
     return *this;
   }
+  /** A client's read sees every write that was acknowledged before it, at the price of a small write. */
+  options& strong() noexcept {
+    raw_.flags |= DQC_CALL_STRONG;
+    return *this;
+  }
   /** A client's write: in a transaction of its own, never grouped with others. */
   options& alone() noexcept {
     raw_.flags |= DQC_CALL_ALONE;
