@@ -27,7 +27,8 @@ Result<IntrusivePtr<Tx>> MakeTx(const IntrusivePtr<Shared>& client, const dqc_tx
     if (o->mode < DQC_BEGIN_IMMEDIATE || o->mode > DQC_BEGIN_READ_ONLY)
       return Status::Make(Code::kMisuse, "dqc_tx_options.mode is not one of DQC_BEGIN_");
     if ((o->flags & ~(DQC_TX_IDEMPOTENT | DQC_TX_RESOLVE)) != 0)
-      return Status::Make(Code::kMisuse, "dqc_tx_options.flags has a flag this version does not know");
+      return Status::Make(Code::kMisuse,
+                          "dqc_tx_options.flags has a flag this version does not know");
     options.mode = static_cast<client::BeginMode>(o->mode);
     options.idempotent = (o->flags & DQC_TX_IDEMPOTENT) != 0;
     options.resolve = (o->flags & DQC_TX_RESOLVE) != 0;

@@ -21,9 +21,9 @@ class Tx final : public net::Transaction {
   // Refused().
   Result<IntrusivePtr<Call>> Begin();
   Result<IntrusivePtr<Call>> End(bool rolls_back, const dqc_error* failure);
-  void Refused();                 // the call was not accepted
-  void Done(const Call& call);    // where events are delivered
-  void Free();                    // the application's handle is gone
+  void Refused();               // the call was not accepted
+  void Done(const Call& call);  // where events are delivered
+  void Free();                  // the application's handle is gone
 
  private:
   enum class State : uint8_t { kIdle, kBusy, kOpen, kEnded };

@@ -116,9 +116,10 @@ enum class KeyType : uint8_t { kText, kBool, kInteger, kBytes, kDuration, kEnum 
   X(PoolQueue, "pool_queue", kInteger, "65536", 1, 1 << 24, "", "0.1",                             \
     "operations that may wait for a connection of the pool")                                       \
   X(GroupCommit, "group_commit", kInteger, "512", 1, 1 << 20, "", "0.1",                           \
-    "writes of a client that may share a transaction, where they wait anyway; 1: none do")          \
+    "writes of a client that may share a transaction, where they wait anyway; 1: none do")         \
   X(StrongReads, "strong_reads", kBool, "false", 0, 1, "", "0.1",                                  \
-    "every read of a client sees all writes acknowledged before it, at the price of a small write")
+    "every read of a client sees all writes acknowledged before it, at the price of a small "      \
+    "write")
 
 #define DQC_X(Id, key, type, def, min, max, values, since, doc) k##Id,
 enum class Key : uint8_t { DQC_CONFIG_KEYS(DQC_X) kCount };

@@ -63,8 +63,8 @@ bool Transaction::AgainAfter(const Status& why, bool lost) {
 bool Transaction::AgainAfterCommit(const Status& why) const {
   const bool harmless = options_.idempotent || options_.mode == BeginMode::kReadOnly;
   const Outcome outcome = why.info()->outcome;
-  return Passing(why.code()) && (outcome == Outcome::kNotExecuted ||
-                                 (harmless && outcome == Outcome::kMaybeExecuted));
+  return Passing(why.code()) &&
+         (outcome == Outcome::kNotExecuted || (harmless && outcome == Outcome::kMaybeExecuted));
 }
 
 Time Transaction::Pause(Time now, Time deadline) {

@@ -48,7 +48,7 @@ class Transaction {
   void NextMark() { mark_ = NewMark(); }
   std::string CommitSql(bool make_table);
   std::string FenceSql() const;
-  std::string VerdictSql() const;  // 0: committed, 1: never will be
+  std::string VerdictSql() const;   // 0: committed, 1: never will be
   static std::string BarrierSql();  // a write that changes nothing of the application's
 
  private:

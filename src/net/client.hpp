@@ -172,8 +172,8 @@ class Client final : public Target,
   std::mutex slots_mutex_;                    // held while slots_ changes
   std::vector<std::unique_ptr<Slot>> slots_;  // the loop's thread; after a fork the child
   // What came in while a policy was deciding; handled one by one.
-  IntrusiveFifo<session::Operation> done_;  // references held
-  IntrusiveFifo<session::Operation> told_;  // to be told to the application; likewise
+  IntrusiveFifo<session::Operation> done_;     // references held
+  IntrusiveFifo<session::Operation> told_;     // to be told to the application; likewise
   IntrusiveFifo<session::Operation> endings_;  // of transactions, under way; references held
   std::vector<Slot*> returned_;
   std::vector<Given> given_;

@@ -26,7 +26,7 @@ class Client::InternalOperation final : public QueuedOperation {
   const Purpose purpose;
   // Of the answer: the leader, or the members.
   client::Nodes nodes;
-  int64_t number = -1;  // the first cell; -1: there is none
+  int64_t number = -1;                   // the first cell; -1: there is none
   IntrusivePtr<QueuedOperation> for_op;  // on whose behalf
 
   explicit InternalOperation(Purpose p) : purpose(p) {

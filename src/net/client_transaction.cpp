@@ -13,9 +13,8 @@ using Stage = Transaction::Stage;
 namespace {
 
 Status LostBefore(const char* what) {
-  return Status::Make(Code::kNetwork,
-                      std::string("the connection was lost before ") + what +
-                          " was sent: the transaction is rolled back")
+  return Status::Make(Code::kNetwork, std::string("the connection was lost before ") + what +
+                                          " was sent: the transaction is rolled back")
       .With(Phase::kRequest);
 }
 
@@ -41,11 +40,12 @@ void Client::EndTransaction(const IntrusivePtr<QueuedOperation>& op) {
   }
   if (lost) return Ended(op.get(), LostBefore("COMMIT"), true);
   if (op->deadline <= Loop::Now()) {
-    return Ended(op.get(),
-                 Status::Make(Code::kTimeout,
-                              "deadline passed before COMMIT was sent: the transaction is rolled back")
-                     .With(Phase::kRequest),
-                 false);
+    return Ended(
+        op.get(),
+        Status::Make(Code::kTimeout,
+                     "deadline passed before COMMIT was sent: the transaction is rolled back")
+            .With(Phase::kRequest),
+        false);
   }
   tx.marked = tx.make_table = false;
   SendCommit(op);

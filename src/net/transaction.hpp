@@ -16,17 +16,17 @@ class Transaction : public RefCounted<Transaction> {
 
   client::Transaction rules;
   session::Time deadline = session::kNever;
-  session::Time next_begin = 0;          // not before
-  Status last;                           // why it is run again
-  IntrusivePtr<Connection> connection;   // while it is open
+  session::Time next_begin = 0;         // not before
+  Status last;                          // why it is run again
+  IntrusivePtr<Connection> connection;  // while it is open
 
   // While it ends.
   Stage stage = Stage::kNone;
-  uint64_t step = 0;             // number of the operation that carries the stage out
+  uint64_t step = 0;                          // number of the operation that carries the stage out
   session::Time resume_at = session::kNever;  // kPause
-  bool marked = false;           // the mark is in the transaction
-  bool make_table = false;       // there was none for it
-  Status doubt;                  // what COMMIT came to, while it is looked up
+  bool marked = false;                        // the mark is in the transaction
+  bool make_table = false;                    // there was none for it
+  Status doubt;                               // what COMMIT came to, while it is looked up
 
  protected:
   friend class RefCounted<Transaction>;

@@ -292,8 +292,8 @@ void Caller::RunTransaction(Op* op, const Request& request) {
                          nullptr, nullptr, error);
   };
   dqc_error* error = nullptr;
-  const dqc_status status = dqc_client_run_tx(client_->get(), &options, work,
-                                              const_cast<Request*>(&request), &error);
+  const dqc_status status =
+      dqc_client_run_tx(client_->get(), &options, work, const_cast<Request*>(&request), &error);
   const std::lock_guard<std::mutex> lock(mutex_);
   op->terminals = 1;
   Finish(op, status, error);

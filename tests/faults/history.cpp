@@ -120,7 +120,7 @@ std::map<std::string, size_t> FaultLog::ByKind() const {
 
 const char* PlantName(Plant plant) {
   static constexpr const char* kNames[] = {
-      "none",       "lost-write",     "double-write",  "denied",   "lost-event",  "double-event",
+      "none",       "lost-write",     "double-write",  "denied",   "lost-event",   "double-event",
       "late-event", "baseless-maybe", "torn-transfer", "list-gap", "back-in-time", "stale-read"};
   static_assert(std::size(kNames) == static_cast<size_t>(Plant::kCount));
   return kNames[static_cast<size_t>(plant)];
@@ -128,8 +128,9 @@ const char* PlantName(Plant plant) {
 
 const char* PlantFinding(Plant plant) {
   static constexpr const char* kNames[] = {
-      "",           "lost write",     "double write", "denied write", "lost event",  "double event",
-      "late event", "baseless maybe", "torn sum",     "list",         "back in time", "stale strong read"};
+      "",           "lost write",   "double write", "denied write",
+      "lost event", "double event", "late event",   "baseless maybe",
+      "torn sum",   "list",         "back in time", "stale strong read"};
   static_assert(std::size(kNames) == static_cast<size_t>(Plant::kCount));
   return kNames[static_cast<size_t>(plant)];
 }

@@ -316,9 +316,9 @@ void Worker::ReadStrongly() {
       int64_t n = op->cells[0];
       if (shared.planter->Fire(Plant::kStaleRead)) n = acknowledged - 1;
       if (n < acknowledged) {
-        shared.violations->Add("stale strong read", std::to_string(n) + " after " +
-                                                        std::to_string(acknowledged) + ": " +
-                                                        op->Text());
+        shared.violations->Add(
+            "stale strong read",
+            std::to_string(n) + " after " + std::to_string(acknowledged) + ": " + op->Text());
       }
     }
     Pause(40);

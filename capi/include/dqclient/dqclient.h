@@ -89,8 +89,8 @@ typedef struct dqc_dial dqc_dial;     /**< a request to the application for a co
 typedef int32_t dqc_status;
 
 #define DQC_OK 0
-#define DQC_ROW 1 /**< dqc_rows_step(): there is a row */
-#define DQC_END 2 /**< dqc_rows_step(): there are no more rows */
+#define DQC_ROW 1   /**< dqc_rows_step(): there is a row */
+#define DQC_END 2   /**< dqc_rows_step(): there are no more rows */
 #define DQC_AGAIN 3 /**< a transaction was rolled back, and should be run again */
 
 #define DQC_E_NOMEM (-1)          /**< an allocation failed */
@@ -315,8 +315,7 @@ typedef struct dqc_event {
       batch; /**< ROWS: the rows; borrowed. A result has at least one batch, perhaps without rows */
   dqc_stmt *stmt;    /**< DONE of a prepare: the statement; borrowed, finalized unless retained */
   dqc_result result; /**< DONE */
-  dqc_conn *conn;    /**< DONE of an acquire, or of dqc_tx_begin_async(): the connection; yours, free
-                        with dqc_conn_free() */
+  dqc_conn *conn;    /**< DONE of an acquire or begin: the connection, to dqc_conn_free() */
 } dqc_event;
 
 /** Receives the events of one operation. */
@@ -859,7 +858,7 @@ DQC_API dqc_status DQC_CALL dqc_client_script(dqc_client *client, const char *sq
  */
 
 #define DQC_BEGIN_IMMEDIATE 0 /**< takes its turn to write first, first come, first served */
-#define DQC_BEGIN_DEFERRED 1  /**< takes the write lock with its first write, and may meet BUSY there */
+#define DQC_BEGIN_DEFERRED 1  /**< takes the lock with its first write, and may meet BUSY there */
 #define DQC_BEGIN_EXCLUSIVE 2 /**< on dqlite the same as IMMEDIATE */
 #define DQC_BEGIN_READ_ONLY 3 /**< deferred, on the caller's word that it only reads */
 
@@ -874,8 +873,9 @@ typedef struct dqc_tx_options {
   int32_t mode;         /**< DQC_BEGIN_ */
   uint32_t flags;       /**< DQC_TX_ */
   uint32_t reserved;    /**< 0 */
-  uint64_t timeout_ms;  /**< for all of it, from the first begin on; 0: option "timeout" of the client;
-                           UINT64_MAX: none, each call has that of its own */
+  /** For all of it, from the first begin on; 0: option "timeout" of the client; UINT64_MAX: none, each
+   * call has that of its own. */
+  uint64_t timeout_ms;
 } dqc_tx_options;
 
 /**

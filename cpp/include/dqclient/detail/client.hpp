@@ -188,8 +188,8 @@ class client : public detail::client_calls<client>, public detail::cluster_calls
     result<detail::tx_value_t<R>> done = detail::tx_call(fn, tx);
     if (done.ok() && tx.failure()) done = tx.failure();
     dqc_error* raw = nullptr;
-    const dqc_status end = done.ok() ? dqc_tx_commit(handle, &raw)
-                                     : dqc_tx_rollback(handle, done.error().get(), &raw);
+    const dqc_status end =
+        done.ok() ? dqc_tx_commit(handle, &raw) : dqc_tx_rollback(handle, done.error().get(), &raw);
     again = end == DQC_AGAIN;
     error e = end < 0 ? error::adopt(end, raw) : error();
     if (e && done.ok()) return e;

@@ -161,11 +161,10 @@ struct op_answer<tx_again> {
 
 template <class T, class Submit>
 coro::operation<T> tx_operation(const tx_ref& tx, Submit&& f) {
-  return coro::operation<T>(
-      coro::impl::start(tx, op_state::mode::discard,
-                        [&](auto, auto, auto cb, void* user, auto* op, auto** e) {
-                          return f(tx->handle.get(), cb, user, op, e);
-                        }));
+  return coro::operation<T>(coro::impl::start(
+      tx, op_state::mode::discard, [&](auto, auto, auto cb, void* user, auto* op, auto** e) {
+        return f(tx->handle.get(), cb, user, op, e);
+      }));
 }
 
 // One run of the function, as a transaction. `again`: there is to be another.
@@ -194,9 +193,8 @@ task<tx_outcome<tx_value_t<R>>> tx_once(const tx_ref& handle, F& fn, bool& again
 
 template <class F, class R = tx_task_t<F, coro::transaction>>
 task<R> run_tx(client_ref db, F fn, tx_options o) {
-  auto made = call_handle<unique_handle<dqc_tx>, dqc_tx>([&](dqc_tx** out, dqc_error** e) {
-    return dqc_tx_new(db->handle.get(), &o.raw(), out, e);
-  });
+  auto made = call_handle<unique_handle<dqc_tx>, dqc_tx>(
+      [&](dqc_tx** out, dqc_error** e) { return dqc_tx_new(db->handle.get(), &o.raw(), out, e); });
   if (!made.ok()) {
     using value = result<tx_value_t<R>>;
     co_return tx_finish<R>(tx_outcome<tx_value_t<R>>(value(made.error())));
