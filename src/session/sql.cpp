@@ -13,6 +13,12 @@ namespace {
 
 constexpr char Lower(char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; }
 
+// FNV-1a
+constexpr uint64_t kHashStart = 0xcbf29ce484222325;
+constexpr uint64_t Hash(uint64_t hash, char c) {
+  return (hash ^ static_cast<unsigned char>(c)) * 0x100000001b3;
+}
+
 struct Verb {
   std::string_view word;
   Kind kind;
@@ -71,6 +77,7 @@ class Classifier {
   Classifier(std::string_view text, Statement& out) : text_(text), out_(out) {}
 
   void Take(const Token& token) {
+    last_ = token;
     if (token.type == TokenType::kClose) --depth_;
     switch (phase_) {
       case Phase::kBody:
@@ -98,6 +105,10 @@ class Classifier {
     out_.pragma_sets = is_pragma_ && !PragmaOnlyReads(out_.pragma_name, out_.pragma_sets);
     // With unbalanced parentheses "top level" means nothing: the careful answer.
     if (returning_inside_ && depth_ != 0) out_.returning = true;
+    if (out_.kind == Kind::kSavepoint || out_.kind == Kind::kRelease ||
+        out_.kind == Kind::kRollbackTo) {
+      out_.savepoint = SavepointKey(last_.In(text_));
+    }
     if (explain_) {
       out_.kind = Kind::kExplain;
       out_.returning = false;
@@ -113,11 +124,27 @@ class Classifier {
 
   // The RETURNING clause stands outside all parentheses.
   void TakeBody(const Token& token) {
+    ++place_;
     if (token.type != TokenType::kWord) return;
+    TakeOption(token);
     if (watch_returning_ && Word(token, "RETURNING")) {
       (depth_ <= 0 ? out_.returning : returning_inside_) = true;
     } else if (out_.kind == Kind::kRollback && Word(token, "TO")) {
       out_.kind = Kind::kRollbackTo;
+    }
+  }
+
+  // BEGIN IMMEDIATE, INSERT OR ROLLBACK …
+  void TakeOption(const Token& token) {
+    if (out_.kind == Kind::kBegin && place_ == 1) {
+      out_.locks = Word(token, "IMMEDIATE") || Word(token, "EXCLUSIVE");
+    } else if (out_.kind == Kind::kInsert || out_.kind == Kind::kUpdate) {
+      if (place_ == 1) says_or_ = Word(token, "OR");
+      if (place_ == 2 && says_or_)
+        out_.on_conflict = Word(token, "ROLLBACK") ? OnConflict::kRollback : OnConflict::kOther;
+      // ON CONFLICT … DO UPDATE fails by itself, whatever was said before.
+      if (out_.on_conflict == OnConflict::kRollback && Word(token, "DO"))
+        out_.on_conflict = OnConflict::kUnsaid;
     }
   }
 
@@ -141,6 +168,7 @@ class Classifier {
         std::find_if(kVerbs, end, [&](const Verb& v) { return Word(token, v.word); });
     if (verb != end) {
       SetKind(verb->kind, false);
+      if (verb->word == "REPLACE") out_.on_conflict = OnConflict::kOther;
       is_pragma_ = verb->kind == Kind::kPragma;
       phase_ = is_pragma_ ? Phase::kPragmaName : Phase::kBody;
       return true;
@@ -152,6 +180,7 @@ class Classifier {
 
   void SetKind(Kind kind, bool unknown) {
     out_.kind = kind;
+    place_ = 0;
     watch_returning_ = unknown || out_.dml();
   }
 
@@ -190,6 +219,9 @@ class Classifier {
   bool is_pragma_ = false;
   bool watch_returning_ = false;
   bool returning_inside_ = false;  // seen inside parentheses
+  bool says_or_ = false;
+  uint64_t place_ = 0;  // of the token behind the verb, from 1
+  Token last_;
   int64_t depth_ = 0;
 };
 
@@ -222,8 +254,8 @@ class ParamNumbers {
   uint32_t Append() { return count_ == UINT32_MAX ? count_ : ++count_; }
 
   uint32_t TakeName(std::string_view name) {
-    uint64_t hash = 0xcbf29ce484222325;  // FNV-1a
-    for (const char c : name) hash = (hash ^ static_cast<unsigned char>(c)) * 0x100000001b3;
+    uint64_t hash = kHashStart;
+    for (const char c : name) hash = Hash(hash, c);
     for (size_t i = 0; i < used_; ++i) {
       const Name& known = names_[i];
       if (known.hash == hash && std::string_view(known.text, known.size) == name) {
@@ -277,6 +309,18 @@ bool EqualsIgnoreCase(std::string_view a, std::string_view b) {
     if (Lower(a[i]) != Lower(b[i])) return false;
   }
   return true;
+}
+
+uint64_t SavepointKey(std::string_view name) {
+  const char first = name.empty() ? '\0' : name.front();
+  const bool quoted = first == '\'' || first == '"' || first == '`' || first == '[';
+  const char quote = first == '[' ? ']' : first;
+  uint64_t hash = kHashStart;
+  for (size_t i = quoted ? 1 : 0; i < name.size(); ++i) {
+    if (quoted && name[i] == quote && (i + 1 == name.size() || name[++i] != quote)) break;
+    hash = Hash(hash, Lower(name[i]));
+  }
+  return hash;
 }
 
 Statement ScanStatement(std::string_view sql, size_t offset) {

@@ -32,8 +32,17 @@ enum class Kind : uint8_t {
   kOther,   // CREATE, DROP, ALTER, ANALYZE, REINDEX …, and what is not known
 };
 
+// What INSERT OR …, UPDATE OR … and REPLACE say of conflicts.
+enum class OnConflict : uint8_t {
+  kUnsaid,    // the schema decides
+  kRollback,  // and nothing in the statement can decide otherwise
+  kOther,
+};
+
 struct Statement {
   Kind kind = Kind::kEmpty;
+  OnConflict on_conflict = OnConflict::kUnsaid;
+  bool locks = false;  // BEGIN IMMEDIATE, BEGIN EXCLUSIVE
   bool returning =
       false;  // INSERT/UPDATE/DELETE, or an unknown verb, with a bare RETURNING outside parentheses
   bool pragma_sets =
@@ -41,6 +50,7 @@ struct Statement {
   // in table_info(t), or not known as a read (wal_checkpoint, optimize, delete_database …)
   std::string_view
       pragma_name;  // of [EXPLAIN] PRAGMA, without schema and quotes; compare case-insensitively
+  uint64_t savepoint = 0;  // SAVEPOINT, RELEASE, ROLLBACK TO: SavepointKey() of the name
   uint32_t param_count =
       0;                // highest parameter index, numbered as SQLite does within this statement
   size_t begin = 0;     // offset of the first token (kEmpty: of the rest)
@@ -90,6 +100,9 @@ struct Param {
 // twice is listed once, under the name that sqlite3_bind_parameter_name() gives it ("?, ?1" is one
 // parameter, "?1"). "?0" is left out. Appends to `out`.
 void ListParams(std::string_view sql, size_t offset, std::vector<Param>& out);
+
+// A hash of a savepoint's name, quoted or not: equal for what SQLite takes for the same name.
+uint64_t SavepointKey(std::string_view name);
 
 // Equal for ASCII letters whatever their case.
 bool EqualsIgnoreCase(std::string_view a, std::string_view b);
