@@ -86,6 +86,9 @@ constexpr std::string_view kStatements[] = {"SELECT 1",
                                             "PRAGMA foreign_keys = 1",
                                             "BEGIN",
                                             "COMMIT",
+                                            "SAVEPOINT a",
+                                            "RELEASE a",
+                                            "ROLLBACK TO a",
                                             "VACUUM",
                                             "SELECT * FROM t",
                                             "PRAGMA journal_mode = delete"};
@@ -149,6 +152,8 @@ class Driver {
     if ((bits & 32) != 0) options.limits.rows = 100;
     if ((bits & 64) != 0) options.limits.frames = 2;
     options.cell_types = static_cast<CellTypes>(bits % 3);
+    if (bits % 5 == 1) options.idle_transaction_us = 5000;
+    if (bits % 7 == 1) options.init_sql = kScripts[bits % std::size(kScripts)];
     return options;
   }
   Op Make(OpKind kind) {

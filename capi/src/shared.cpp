@@ -30,6 +30,8 @@ session::SessionOptions SessionOptionsOf(const Config& config) {
   o.drain_bytes_era_d = u64(Key::kDrainBytesEraD);
   o.drain_us = u64(Key::kDrainTimeout);
   o.drain_us_era_d = u64(Key::kDrainTimeoutEraD);
+  o.init_sql = config.text(Key::kInitSql);
+  o.idle_transaction_us = u64(Key::kIdleTransactionTimeout);
   return o;
 }
 

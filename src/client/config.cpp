@@ -7,6 +7,7 @@
 #include "client/address_map.hpp"
 #include "client/config_text.hpp"
 #include "client/redirect.hpp"
+#include "session/sql.hpp"
 
 namespace dqc::client {
 namespace {
@@ -36,6 +37,13 @@ Status CheckPath(std::string_view path) {
   return ConfigError("the path " + Quoted(path) + " has a zero byte");
 }
 
+// What a connection would refuse later.
+Status CheckInitSql(std::string_view script) {
+  const sql::Summary summary = sql::Summarize(script);
+  if (summary.has_nul) return ConfigError("the script has a zero byte");
+  return summary.any_params ? ConfigError("its statements cannot have parameters") : Status();
+}
+
 // Empty: not set; for the database a connection for administration only.
 Status CheckText(const KeyInfo& key, std::string_view value) {
   if (value.empty()) return Status();
@@ -52,6 +60,8 @@ Status CheckText(const KeyInfo& key, std::string_view value) {
       return AllowList::Parse(value).status();
     case Key::kAddressMap:
       return AddressMap::Parse(value).status();
+    case Key::kInitSql:
+      return CheckInitSql(value);
     default:
       return Status();
   }

@@ -102,6 +102,12 @@ enum class KeyType : uint8_t { kText, kBool, kInteger, kBytes, kDuration, kEnum 
     "wait before a node that failed is dialled again; doubles, jittered")                          \
   X(BackoffMax, "backoff_max", kDuration, "1s", 1000, 3600000000, "", "0.1",                       \
     "longest of these waits")                                                                      \
+  X(InitSql, "init_sql", kText, "", 0, 65536, "", "0.1",                                           \
+    "script that runs on every new connection before its first use: PRAGMAs, temporary tables")    \
+  X(IdleTransactionTimeout, "idle_transaction_timeout", kDuration, "1m", 0, 86400000000, "",       \
+    "0.1",                                                                                         \
+    "a connection whose transaction nobody uses for so long is closed, which rolls it back; 0: "   \
+    "never")                                                                                       \
   X(WatchInterval, "watch_interval", kDuration, "0", 0, 86400000000, "", "0.1",                    \
     "how often the watcher asks for the members and the leader; 0: no watching")                   \
   X(PoolMin, "pool_min", kInteger, "1", 0, 10000, "", "0.1", "connections that a pool keeps open") \

@@ -89,7 +89,7 @@ class Client final : public Target,
   void HandleAnswer(const InternalOperation& op, Slot* slot);
   void HandleInternal(InternalOperation* op, Slot* slot);
   void OnMembers(const InternalOperation& op);
-  Slot* MakeSlot(uint64_t id, const std::string& address);
+  Slot* MakeSlot(uint64_t id, const std::string& address, bool watch);
   void MakeConnection(Slot* slot);
   void HandleConnect(InternalOperation* op, Slot* slot);
   bool TryLegacy(const InternalOperation& op, Slot* slot);

@@ -52,6 +52,7 @@ void Client::CloseSlot(Slot* slot) {
   if (session.lost().code() == Code::kNetwork) MarkDown(taken->address, session.lost());
   Detach(*taken);
   const Time now = Loop::Now();
+  if (session.cut_idle()) return pool_.OnClosed(taken->id, now);  // the node is well
   search_.OnLeaderLost(taken->address, now);
   pool_.OnClosed(taken->id, now);
   pool_.CheckIdle(now);
@@ -157,11 +158,11 @@ void Client::HandleConnect(InternalOperation* op, Slot* slot) {
     answer.kind = Answer::Kind::kFollows;
     MarkUp(slot->address);
   } else {
-    const bool refused =
-        op->status.info()->phase == Phase::kOpen && op->status.info()->server_code != 0;
+    const bool opening = op->status.info()->phase == Phase::kOpen;  // or running init_sql
+    const bool refused = opening && op->status.info()->retry() == Retry::kNever;
     answer.kind = refused ? Answer::Kind::kRejected : Answer::Kind::kFailed;
     if (!refused) {
-      MarkDown(slot->address, op->status);
+      if (!opening) MarkDown(slot->address, op->status);
       Detach(*TakeSlot(id));
     }
   }
@@ -201,10 +202,11 @@ void Client::OnMembers(const InternalOperation& op) {
 
 // ------------------------------------------------------------------------------------ LeaderSearch
 
-Client::Slot* Client::MakeSlot(uint64_t id, const std::string& address) {
+Client::Slot* Client::MakeSlot(uint64_t id, const std::string& address, bool watch) {
   auto slot = std::make_unique<Slot>();
   slot->id = id;
   slot->address = address;
+  slot->watch = watch;
   MakeConnection(slot.get());
   std::lock_guard<std::mutex> lock(slots_mutex_);
   slots_.push_back(std::move(slot));
@@ -217,6 +219,7 @@ void Client::MakeConnection(Slot* slot) {
   options.session.node = slot->address;
   options.session.ask_leader = true;
   options.session.legacy = slot->legacy;
+  if (slot->watch) options.session.init_sql.clear();  // runs no SQL
   slot->connection =
       IntrusivePtr<Connection>::Adopt(new Connection(loop_, out_, std::move(options), hooks_));
   slot->connection->SetOwner(this, slot);
@@ -224,7 +227,7 @@ void Client::MakeConnection(Slot* slot) {
 
 void Client::Dial(uint64_t attempt, const std::string& address) {
   IntrusivePtr<InternalOperation> op = InternalOperation::Connect();  // first: it may throw
-  RunInternal(MakeSlot(attempt, address), std::move(op));
+  RunInternal(MakeSlot(attempt, address, false), std::move(op));
 }
 
 void Client::Ask(uint64_t attempt) {

@@ -89,8 +89,8 @@ void Client::Look(Time now) {
     Slot* slot = found == slots_.end() ? nullptr : found->get();
     if (slot != nullptr && slot->asking) continue;  // silent since the last look: it will time out
     const bool fresh = slot == nullptr;
-    if (fresh) slot = MakeSlot(next_watch_++, address);
-    slot->watch = slot->asking = true;
+    if (fresh) slot = MakeSlot(next_watch_++, address, true);
+    slot->asking = true;
     RunInternal(slot, fresh ? InternalOperation::Connect()
                             : InternalOperation::Leader(InternalOperation::Purpose::kAsk));
   }

@@ -314,6 +314,7 @@ void Connection::OnTimer() noexcept {
 
 void Connection::Publish() noexcept {
   era_.store(session_.era(), std::memory_order_release);
+  transaction_.store(session_.transaction(), std::memory_order_release);
   const State state = session_.state();  // kNew: Connect() has said kConnecting
   if (state != State::kNew) state_.store(state, std::memory_order_release);
 }
@@ -328,7 +329,11 @@ void Connection::KeepUp() noexcept {
   const State state = session_.state();
   if (state != std::exchange(logged_, state)) {
     if (state == State::kReady) Log(LogLevel::kInfo, "handshake", "ready");
-    if (state == State::kClosed) Log(LogLevel::kInfo, "close", session_.lost().message());
+    if (state == State::kClosed && session_.cut_idle()) {
+      Log(LogLevel::kWarning, "idle", session_.lost().message());
+    } else if (state == State::kClosed) {
+      Log(LogLevel::kInfo, "close", session_.lost().message());
+    }
   }
   Publish();
   if (state == State::kClosed) return TearDown();

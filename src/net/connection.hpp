@@ -46,6 +46,7 @@ class Connection final : public Target, private session::Sink, private Dialer::O
   void DialDone(int fd, std::string_view message) noexcept;
   session::State state() const { return state_.load(std::memory_order_acquire); }
   session::Era era() const { return era_.load(std::memory_order_acquire); }
+  session::TxState transaction() const { return transaction_.load(std::memory_order_acquire); }
   const std::string& address() const { return options_.address; }
 
   // --- the loop's thread, for the owner
@@ -111,6 +112,7 @@ class Connection final : public Target, private session::Sink, private Dialer::O
   session::State logged_ = session::State::kNew;
   std::atomic<session::State> state_{session::State::kNew};
   std::atomic<session::Era> era_{session::Era::kUnknown};
+  std::atomic<session::TxState> transaction_{session::TxState::kNone};
   struct OwnCommand : Command {
     Connection* connection = nullptr;
   };

@@ -9,12 +9,6 @@ namespace dqc::session {
 
 namespace {
 
-// The answer to a ROLLBACK where there is nothing to roll back.
-bool NoTransaction(const Operation& op, const Status& status) {
-  const ErrorInfo* info = status.info();
-  return op.statement.kind == sql::Kind::kRollback && info != nullptr && info->server_code == 1;
-}
-
 Status Cancelled() { return Status::Make(Code::kCancelled, "cancelled by the application"); }
 
 }  // namespace
@@ -55,17 +49,8 @@ void Session::OnLeaderReply(const wire::response::Server& reply) {
   follows_ = Status::Make(info);
 }
 
-// The end of the handshake.
-void Session::Opened() {
-  state_ = State::kReady;
-  if (connect_op_ != nullptr) {
-    Complete(connect_op_, follows_);
-    std::exchange(connect_op_, nullptr)->Release();
-  }
-  if (follows()) FailPending(follows_);
-}
-
 Status Session::Refuse() const {
+  if (cut_idle_) return lost_;
   if (state_ == State::kNew) {
     return Status::Make(Code::kMisuse,
                         "the connection is not connected: call a connect function first");
@@ -100,6 +85,7 @@ Status Session::Submit(IntrusivePtr<Operation> op, Time now) {
     Fail(Status::OutOfMemory());
     starting_ = nullptr;
   }
+  WatchIdle(now);
   return {};
 }
 
@@ -107,28 +93,9 @@ void Session::Complete(Operation* op, Status status) noexcept {
   if (op->completed) return;
   op->completed = true;
   if (building_ && building_->op == op) FlushBatch();
-  NoteTransaction(*op, status);
   op->status = std::move(status);
+  if (op == init_.get()) return;  // nobody's
   sink_->OnDone(IntrusivePtr<Operation>::Share(op));
-}
-
-// Told apart only as far as a pool needs it, which rolls back where in doubt.
-void Session::NoteTransaction(const Operation& op, const Status& status) noexcept {
-  if (op.kind == OpKind::kScript) may_be_in_transaction_ = true;
-  if (op.kind != OpKind::kStatement) return;
-  switch (op.statement.kind) {
-    case sql::Kind::kBegin:
-    case sql::Kind::kSavepoint:
-      if (status.code() != Code::kBusy) may_be_in_transaction_ = true;
-      break;
-    case sql::Kind::kCommit:
-    case sql::Kind::kRollback:
-      if (status.ok() || NoTransaction(op, status)) may_be_in_transaction_ = false;
-      break;
-    default:
-      break;
-  }
-  if (op.statement_count != 1) may_be_in_transaction_ = true;
 }
 
 // The one request of `op` that is outstanding, or null.
@@ -207,7 +174,7 @@ void Session::Pause(uint64_t op_id, bool pause, Time now) {
   }
   if (found == nullptr) return;
   found->paused = pause;
-  if (!pause) Process(now);
+  pause ? WatchIdle(now) : Process(now);
 }
 
 void Session::Cancel(uint64_t op_id, Time now) {
@@ -221,14 +188,14 @@ void Session::Cancel(uint64_t op_id, Time now) {
   if (connect_op_ != nullptr && connect_op_->id == op_id)
     return Fail(Cancelled().With(Phase::kConnect));
   Operation* found = Find(op_id);
-  if (found == nullptr || found->completed) return;
+  if (found == nullptr || found->completed || found == init_.get()) return;
   Abandon(found, Cancelled().With(Phase::kResult), now);
   Process(now);  // a paused stream may flow again, to be thrown away
 }
 
 void Session::CancelAll(Time now) {
-  const auto stays = [](const Operation& op) {
-    return op.completed || op.kind == OpKind::kFinalize;
+  const auto stays = [this](const Operation& op) {
+    return op.completed || op.kind == OpKind::kFinalize || &op == init_.get();
   };
   IntrusiveFifo<Operation> keep;
   while (Operation* op = pending_.PopFront()) {
@@ -268,6 +235,7 @@ void Session::Fail(const Status& status) noexcept {
   if (state_ == State::kClosed) return;
   state_ = State::kClosed;
   if (lost_.ok()) lost_ = status;
+  transaction_.Reset();  // the server ends it
   FlushBatch();
   const auto finish = [&](Operation* op) {
     const bool maybe = op->effect_done;
@@ -300,7 +268,8 @@ void Session::Fail(const Status& status) noexcept {
   }
   chunk_ = nullptr;
   parsed_ = filled_ = 0;
-  deadline_hint_ = drain_deadline_ = kNever;
+  init_ = nullptr;
+  deadline_hint_ = drain_deadline_ = idle_deadline_ = kNever;
 }
 
 void Session::Close(IntrusivePtr<Operation> op, bool give_up, Time now) {
@@ -341,7 +310,7 @@ void Session::FinishIfDrained() {
 
 Time Session::next_deadline() const {
   if (state_ == State::kClosed || state_ == State::kNew) return kNever;
-  return std::min(deadline_hint_, drain_deadline_);
+  return std::min({deadline_hint_, drain_deadline_, idle_deadline_});
 }
 
 void Session::ExpireOperations(Time now) {
@@ -373,16 +342,22 @@ void Session::ExpireOperations(Time now) {
   if (exclusive_ != nullptr) check(exclusive_);
 }
 
+Phase Session::Reached() const {
+  if (state_ == State::kConnecting) return Phase::kConnect;
+  if (state_ != State::kHandshake) return Phase::kRequest;
+  return init_ ? Phase::kOpen : Phase::kHandshake;
+}
+
 void Session::OnDeadline(Time now) {
   if (state_ == State::kClosed || state_ == State::kNew) return;
   if (connect_op_ != nullptr && connect_op_->deadline <= now) {
-    const Phase phase = state_ == State::kConnecting ? Phase::kConnect : Phase::kHandshake;
-    return Fail(
-        Status::Make(Code::kTimeout,
-                     std::string("no answer in time from ") + options_.node +
-                         (phase == Phase::kConnect ? " while connecting" : " to the handshake"))
-            .With(phase)
-            .WithNode(options_.node));
+    const Phase phase = Reached();
+    const char* const what = phase == Phase::kConnect ? " while connecting"
+                             : phase == Phase::kOpen  ? " to the script of option \"init_sql\""
+                                                      : " to the handshake";
+    return Fail(Status::Make(Code::kTimeout, "no answer in time from " + options_.node + what)
+                    .With(phase)
+                    .WithNode(options_.node));
   }
   if (drain_deadline_ <= now) {
     return Fail(Status::Make(Code::kSessionLost,
@@ -396,17 +371,18 @@ void Session::OnDeadline(Time now) {
     ExpireOperations(now);
     if (connect_op_ != nullptr) deadline_hint_ = std::min(deadline_hint_, connect_op_->deadline);
   }
+  if (idle_deadline_ <= now && TransactionIdles()) return CutIdle(now);
   Process(now);
 }
 
 void Session::Resume(Time now) { Process(now); }
 
 void Session::ReceivedEof() {
-  const bool handshake = state_ == State::kHandshake;
+  const bool handshake = Reached() == Phase::kHandshake;
   Fail(Status::Make(Code::kNetwork,
                     "node " + options_.node + " closed the connection" +
                         (handshake ? " during the handshake: is it a dqlite node?" : ""))
-           .With(handshake ? Phase::kHandshake : Phase::kRequest)
+           .With(Reached())
            .WithNode(options_.node));
 }
 

@@ -15,6 +15,7 @@
 #include "session/failure.hpp"
 #include "session/operation.hpp"
 #include "session/safety.hpp"
+#include "session/transaction.hpp"
 #include "wire/files.hpp"
 #include "wire/message.hpp"
 
@@ -40,6 +41,8 @@ struct SessionOptions {
   bool grow_server_buffer = true;  // see AppendGrowBuffer; tests of exact requests go without
   uint64_t drain_bytes = 1 << 20, drain_bytes_era_d = 1ull << 30;
   Time drain_us = 1'000'000, drain_us_era_d = 60'000'000;
+  std::string init_sql;          // a script that runs before anything else; empty: none
+  Time idle_transaction_us = 0;  // a transaction that nobody uses for so long is cut off; 0: never
 };
 
 enum class State : uint8_t { kNew, kConnecting, kHandshake, kReady, kClosing, kClosed };
@@ -95,8 +98,11 @@ class Session {
   State state() const { return state_; }
   Era era() const { return era_; }
   const Status& lost() const { return lost_; }
-  // Something that may have begun a transaction ran, and nothing that surely ended it.
-  bool may_be_in_transaction() const { return may_be_in_transaction_; }
+  // As of the last answer.
+  TxState transaction() const { return transaction_.state(); }
+  // Counts what was given up too, whose answer is still to come.
+  bool may_be_in_transaction() const;
+  bool cut_idle() const { return cut_idle_; }  // lost() because of idle_transaction_us
   // With ask_leader, once connected: what the node said. id 0: it knows of no leader.
   bool follows() const { return !follows_.ok(); }
   uint64_t leader_id() const { return leader_id_; }
@@ -106,7 +112,6 @@ class Session {
  private:
   // session.cpp: life and deadlines
   void Complete(Operation* op, Status status) noexcept;
-  void NoteTransaction(const Operation& op, const Status& status) noexcept;
   void Abandon(Operation* op, const Status& status, Time now);
   Request* RequestOf(const Operation* op) const;
   void Withdraw(Operation* op, Request* request, Time now);
@@ -118,6 +123,19 @@ class Session {
   void StartDraining(Time now);
   void UpdateDraining(Time now);
   Status Refuse() const;
+  Phase Reached() const;
+
+  // session_transaction.cpp: what the answers say of the transaction, and one that nobody uses
+  void Answered(Operation* op, Step step, Status status, Time now);
+  void NoteAnswer(const Operation& op, Step step, const Status& status) noexcept;
+  bool TransactionIdles() const;
+  void WatchIdle(Time now);
+  void CutIdle(Time now);
+
+  // session_init.cpp: the end of the handshake
+  void Opened(Time now);
+  void BecomeReady();
+  void EndInit();
 
   // session_send.cpp: what goes out
   void Pump(Time now);
@@ -176,7 +194,6 @@ class Session {
 
   // session_admin.cpp: replies that become rows
   void OnLeaderReply(const wire::response::Server& reply);
-  void Opened();
   Status AdminRows(Operation* op, const wire::Header& header, const uint8_t* body);
 
   SessionOptions options_;
@@ -198,7 +215,10 @@ class Session {
   Request* spare_ = nullptr;      // spent requests
   Request* making_ = nullptr;     // in no list yet: memory may run out before it is
   uint64_t in_flight_bytes_ = 0;  // frames of outstanding_
-  bool may_be_in_transaction_ = false;
+  Transaction transaction_;
+  Time idle_deadline_ = kNever;  // set while TransactionIdles()
+  bool cut_idle_ = false;
+  IntrusivePtr<Operation> init_;    // the script of init_sql, while it runs
   Operation* exclusive_ = nullptr;  // nothing else starts while it runs
   Operation* connect_op_ = nullptr;
   Operation* close_op_ = nullptr;

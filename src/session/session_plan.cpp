@@ -102,15 +102,16 @@ void Session::AppendRun(Operation* op) {
 }
 
 // Before era D servers answer "not an error" to a PRAGMA by QUERY that has no columns, and have not
-// executed it
-// (section 7.3).
+// executed it (section 7.3). To a prepared one they repeat what failed last on the connection.
 bool Session::FallBackToExec(Operation* op, const Status& status) {
   const ErrorInfo* info = status.info();
-  const sql::Statement& statement =
-      op->kind == OpKind::kScript ? op->script_statement.text : op->statement;
+  const bool script = op->kind == OpKind::kScript;
+  const sql::Statement& statement = script ? op->script_statement.text : op->statement;
+  const bool prepared =
+      script ? WayOf(Feature::kScriptTail, era_) == Way::kSend : op->prepared != nullptr;
   if (statement.kind != sql::Kind::kPragma || op->script_as_exec || op->abandoned ||
       WayOf(Feature::kQueryWithoutRows, era_) != Way::kFallBackToExec || info->server_code != 1 ||
-      info->server_text != "not an error") {
+      (!prepared && info->server_text != "not an error")) {
     return false;
   }
   if (exclusive_ != op) return false;
@@ -275,6 +276,7 @@ void Session::FinishScript(Operation* op, Status status) {
   auto held = IntrusivePtr<Operation>::Share(op);
   EndExclusive(op);
   Complete(op, std::move(status));
+  if (op == init_.get()) EndInit();
 }
 
 }  // namespace dqc::session

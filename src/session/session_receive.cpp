@@ -109,6 +109,7 @@ void Session::Process(Time now) {
   processing_ = false;
   UpdateDraining(now);
   FinishIfDrained();
+  WatchIdle(now);
 }
 
 void Session::HandleFrames(Time now) {
@@ -207,7 +208,7 @@ void Session::OnFailure(Request* head, const uint8_t* body, size_t size, Time no
     if (follows || head->step == Step::kProbeLeader) {
       const bool opened = head->step == Step::kOpen;
       Retire(head);
-      return opened ? Opened() : void();
+      return opened ? Opened(now) : void();
     }
   }
   if (head->step == Step::kOpen || head->step == Step::kClient) {
@@ -233,7 +234,7 @@ void Session::OnFailure(Request* head, const uint8_t* body, size_t size, Time no
   if (verdict.session_lost && step != Step::kFinalize) Lose(verdict.status);
   if (op == nullptr) return;
   if (step == Step::kPrepare) return ScriptPrepareFailed(op, verdict.status);
-  StepDone(op, step, verdict.status, now);
+  Answered(op, step, verdict.status, now);
 }
 
 void Session::OnReply(Request* head, const wire::Header& header, const uint8_t* body, Time now) {
@@ -296,7 +297,7 @@ void Session::OnReply(Request* head, const wire::Header& header, const uint8_t* 
   Retire(head);
 
   const bool opened = step == Step::kOpen || (step == Step::kClient && options_.database.empty());
-  if (opened && state_ == State::kHandshake) return Opened();
+  if (opened && state_ == State::kHandshake) return Opened(now);
   if (step == Step::kGrowBuffer) {  // no server does this
     AppendMessage(Step::kFinalize, nullptr, RequestType::kFinalize, ResponseType::kEmpty,
                   wire::request::Finalize{0, stmt.id});
@@ -311,7 +312,7 @@ void Session::OnReply(Request* head, const wire::Header& header, const uint8_t* 
                     wire::request::Finalize{0, stmt.id});
     }
   }
-  StepDone(op, step, Status(), now);
+  Answered(op, step, Status(), now);
 }
 
 void Session::StartBatch(Operation* op) {
@@ -461,7 +462,7 @@ void Session::OnRows(Request* head, const uint8_t* body, size_t size, Time now) 
   }
   Retire(head);
   FlushBatch();
-  StepDone(op, Step::kMain, Status(), now);
+  Answered(op, Step::kMain, Status(), now);
 }
 
 // Eras B and C stop a stream without a word when they lose leadership; the sentinel's reply came in
@@ -482,6 +483,7 @@ void Session::OnStreamDied(Request* head) {
   EndExclusive(op);
   Complete(op,
            died.With(effect || op->effect_done ? Outcome::kMaybeExecuted : Outcome::kNotExecuted));
+  if (op == init_.get()) EndInit();
 }
 
 }  // namespace dqc::session

@@ -170,7 +170,8 @@ void Session::Pump(Time now) {
     if (in_flight_bytes_ > 0 && in_flight_bytes_ + op->main.frame.size() > options_.pipeline_bytes)
       return;
     if (era_ == Era::kUnknown && NeedsEra(*op)) return;
-    if (options_.ask_leader && state_ == State::kHandshake) return;
+    const bool alone = options_.ask_leader || !options_.init_sql.empty();
+    if (alone && state_ == State::kHandshake) return;
     pending_.PopFront();
     starting_ = IntrusivePtr<Operation>::Adopt(op);
     Start(op, now);

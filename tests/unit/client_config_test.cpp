@@ -56,6 +56,18 @@ TEST(ClientConfig, EveryKeyTakesItsBounds) {
   }
 }
 
+TEST(ClientConfig, InitSql) {
+  Config config;
+  EXPECT_EQ(Error(config.ParseDsn("dqlite://a/app?init_sql=PRAGMA%20foreign_keys%3DON")), "ok");
+  EXPECT_EQ(config.text(Key::kInitSql), "PRAGMA foreign_keys=ON");
+  EXPECT_EQ(Error(config.Set("init_sql", "SELECT '?'; -- ?")), "ok");
+  EXPECT_NE(Error(config.Set("init_sql", "SELECT 1; SELECT ?")).find("parameters"),
+            std::string::npos);
+  EXPECT_NE(Error(config.Set("init_sql", std::string_view("SELECT 1;\0", 10))).find("zero byte"),
+            std::string::npos);
+  EXPECT_EQ(config.text(Key::kInitSql), "SELECT '?'; -- ?");
+}
+
 TEST(ClientConfig, Durations) {
   struct Case {
     const char* text;

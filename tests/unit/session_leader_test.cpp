@@ -131,34 +131,6 @@ TEST(SessionLeader, CancelAllLeavesACleanSession) {
   }
 }
 
-TEST(SessionLeader, NotesWhatMayHaveBegunATransaction) {
-  Ready rig(mock::Era::kD);
-  const auto after = [&](Op op) {
-    rig.Submit(std::move(op));
-    rig.Flow();
-    return rig.session->may_be_in_transaction();
-  };
-  EXPECT_FALSE(after(Sql("INSERT INTO t VALUES(1)")));
-  EXPECT_TRUE(after(Sql("BEGIN IMMEDIATE")));
-  EXPECT_TRUE(after(Sql("INSERT INTO t VALUES(1)")));
-  EXPECT_FALSE(after(Sql("COMMIT")));
-  EXPECT_TRUE(after(Sql("BEGIN")));
-  EXPECT_FALSE(after(Sql("ROLLBACK")));
-  EXPECT_TRUE(after(Sql("INSERT INTO t VALUES(1); INSERT INTO t VALUES(2)")));
-  EXPECT_FALSE(after(Sql("ROLLBACK")));  // refused, because there is none
-}
-
-TEST(SessionLeader, ScriptsAndSavepointsMayLeaveATransaction) {
-  Ready rig(mock::Era::kD);
-  rig.Submit(Script("BEGIN; SELECT 1"));
-  rig.Flow();
-  EXPECT_TRUE(rig.session->may_be_in_transaction());
-  Ready other(mock::Era::kD);
-  other.Submit("SAVEPOINT a");
-  other.Flow();
-  EXPECT_TRUE(other.session->may_be_in_transaction());
-}
-
 TEST(SessionLeader, AnAddedNodeIsGivenItsRole) {
   Ready rig(mock::Era::kC, Asking());
   const auto join = [&](uint64_t id) {

@@ -50,7 +50,7 @@ struct Scenario {
 class Player {
  public:
   Player(const Scenario& scenario, int64_t allocations)
-      : scenario_(scenario), rig_(scenario.era), allocations_(allocations) {
+      : scenario_(scenario), rig_(scenario.era, WithScript()), allocations_(allocations) {
     rig_.node.SetTable("big", Numbers(400));
     rig_.node.On(Match().Sql("bad"), Do().Failure(2067, "UNIQUE constraint failed: t.a, long"));
     rig_.node.On(Match().Sql("lost"), Do().Failure(10506, "leadership lost, a long text"));
@@ -92,6 +92,11 @@ class Player {
   }
 
  private:
+  static SessionOptions WithScript() {
+    SessionOptions options = Options();
+    options.init_sql = "PRAGMA foreign_keys = ON; SELECT 'a text that is not short'; SELECT big";
+    return options;
+  }
   template <typename Work>
   void Guard(Work work) {
     try {

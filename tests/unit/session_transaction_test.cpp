@@ -1,0 +1,553 @@
+/* SPDX-License-Identifier: MIT */
+// Whether a connection is inside a transaction: what the tracker makes of statements and answers,
+// beside SQLite itself, and what a session gives it.
+#include "session/transaction.hpp"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "unit/session_rig.hpp"
+
+#ifdef DQC_HAVE_SQLITE3
+#include <sqlite3.h>
+#endif
+
+namespace dqc::session {
+
+std::ostream& operator<<(std::ostream& out, TxState state) {
+  constexpr const char* kNames[] = {"none", "open", "unknown"};
+  return out << kNames[static_cast<int>(state)];
+}
+
+namespace test {
+namespace {
+
+using enum TxState;
+
+Status Answer(int32_t code, std::string text) {
+  if (code == 0) return Status();
+  ErrorInfo info;
+  info.code = (code & 0xff) == 19 ? Code::kConstraint : Code::kSql;
+  info.server_code = code;
+  info.server_text = std::move(text);
+  return Status::Make(info);
+}
+
+// Statements and their answers, told to a tracker.
+class Told {
+ public:
+  Told& Ok(std::string_view sql) {
+    tx.SeveralSucceeded(sql);
+    return *this;
+  }
+  Told& Fails(std::string_view sql, int32_t code, std::string text = "") {
+    const Status status = Answer(code, std::move(text));
+    if (sql::Summarize(sql).statements == 1) {
+      tx.Failed(sql::ScanStatement(sql), status);
+    } else {
+      tx.SeveralFailed(sql, status);
+    }
+    return *this;
+  }
+  TxState state() const { return tx.state(); }
+  Transaction tx;
+};
+
+TEST(Transaction, BeginsAndEnds) {
+  EXPECT_EQ(Told().state(), kNone);
+  for (const char* begin :
+       {"BEGIN", "begin deferred transaction", "/* x */ BEGIN IMMEDIATE -- y", "BEGIN EXCLUSIVE;",
+        "SAVEPOINT a", "INSERT INTO t VALUES ('COMMIT'); BEGIN"}) {
+    EXPECT_EQ(Told().Ok(begin).state(), kOpen) << begin;
+    EXPECT_EQ(Told().Fails(begin, 5, "database is locked").state(), kNone) << begin;
+    for (const char* end : {"COMMIT", "end transaction", "ROLLBACK", "ROLLBACK TRANSACTION 'to'"}) {
+      EXPECT_EQ(Told().Ok(begin).Ok(end).state(), kNone) << end;
+      EXPECT_EQ(Told().Ok(begin).Fails(end, 5, "checkpoint in progress").state(), kOpen) << end;
+      EXPECT_EQ(Told().Ok(begin).Fails(end, 787).state(), kOpen) << end;
+    }
+    for (const char* inside :
+         {"SELECT 1", "INSERT INTO t VALUES (1)", "EXPLAIN COMMIT", "-- COMMIT\nSELECT 1",
+          "CREATE TRIGGER r AFTER INSERT ON t BEGIN DELETE FROM u; SELECT 1; END", "ROLLBACK TO a",
+          "SELECT 'x; COMMIT;'", "PRAGMA foreign_keys"}) {
+      EXPECT_EQ(Told().Ok(begin).Ok(inside).state(), kOpen) << inside;
+    }
+  }
+  EXPECT_EQ(Told().Ok("CREATE TRIGGER r AFTER INSERT ON t BEGIN SELECT 1; END").state(), kNone);
+  EXPECT_EQ(Told().Ok("BEGIN; INSERT INTO t VALUES (1); COMMIT").state(), kNone);
+}
+
+TEST(Transaction, TheServersWordWins) {
+  constexpr const char* kNoCommit = "cannot commit - no transaction is active";
+  constexpr const char* kNested = "cannot start a transaction within a transaction";
+  EXPECT_EQ(Told().Ok("BEGIN").Fails("COMMIT", 1, kNoCommit).state(), kNone);
+  EXPECT_EQ(Told().Fails("BEGIN", 1, kNested).state(), kOpen);
+  EXPECT_EQ(Told().Fails("BEGIN", 1, kNested).Ok("RELEASE a").state(), kUnknown);
+  EXPECT_EQ(Told().Fails("BEGIN; SELECT 1; COMMIT", 1, kNested).state(), kOpen);
+  // A constraint in doubt, and what settles it.
+  const auto doubt = [] {
+    return Told().Ok("BEGIN; SAVEPOINT a").Fails("INSERT INTO t VALUES (1)", 2067);
+  };
+  EXPECT_EQ(doubt().state(), kUnknown);
+  EXPECT_EQ(doubt().Fails("BEGIN", 1, kNested).state(), kOpen);
+  EXPECT_EQ(doubt().Fails("ROLLBACK", 1, "cannot rollback - no transaction is active").state(),
+            kNone);
+  EXPECT_EQ(doubt().Ok("ROLLBACK").state(), kNone);
+  EXPECT_EQ(doubt().Ok("BEGIN").state(), kOpen);
+  EXPECT_EQ(doubt().Ok("ROLLBACK TO a").state(), kOpen);
+  EXPECT_EQ(doubt().Ok("RELEASE a").state(), kOpen);
+  EXPECT_EQ(doubt().Ok("ROLLBACK TO a").Ok("RELEASE a").Ok("COMMIT").state(), kNone);
+  EXPECT_EQ(doubt().Fails("RELEASE a", 1, "no such savepoint: a").state(), kNone);
+  EXPECT_EQ(doubt().Fails("RELEASE b", 1, "no such savepoint: b").state(), kUnknown);
+  EXPECT_EQ(doubt().Ok("SAVEPOINT b").state(), kOpen);
+  EXPECT_EQ(doubt().Ok("SAVEPOINT b").Ok("RELEASE b").state(), kUnknown);  // was it the outermost?
+  EXPECT_EQ(doubt().Ok("INSERT INTO t VALUES (2)").state(), kUnknown);
+}
+
+TEST(Transaction, FailuresThatRollBack) {
+  const auto after = [](const char* sql, int32_t code) {
+    return Told().Ok("BEGIN").Fails(sql, code).state();
+  };
+  for (const int32_t code : {7, 9, 10, 13, 11, 778, 516, 10250, 10506}) {
+    EXPECT_EQ(after("INSERT INTO t VALUES (1)", code), kUnknown) << code;
+    EXPECT_EQ(Told().Fails("INSERT INTO t VALUES (1)", code).state(), kNone) << code;
+  }
+  for (const int32_t code : {1, 5, 517, 8, 18, 23, 25, 100, 1005, 787}) {
+    EXPECT_EQ(after("INSERT INTO t VALUES (1)", code), kOpen) << code;
+  }
+  EXPECT_EQ(after("COMMIT", 22), kUnknown);  // Raft's own
+  struct Case {
+    const char* sql;
+    int32_t code;
+    TxState state;
+  };
+  for (const Case& c :
+       {Case{"INSERT INTO t VALUES (1)", 1555, kUnknown},
+        Case{"INSERT OR ROLLBACK INTO t VALUES (1)", 1555, kNone},
+        Case{"WITH a AS (SELECT 1) INSERT OR rollback INTO t SELECT 1", 2067, kNone},
+        Case{"INSERT OR ROLLBACK INTO t VALUES (1)", 787, kOpen},
+        Case{"INSERT OR ROLLBACK INTO t VALUES (1)", 1811, kUnknown},
+        Case{"INSERT OR ABORT INTO t VALUES (1)", 2067, kOpen},
+        Case{"INSERT OR ABORT INTO t VALUES (1)", 1811, kUnknown},
+        Case{"REPLACE INTO t VALUES (1)", 275, kOpen},
+        Case{"UPDATE OR FAIL t SET x = 1", 2067, kOpen},
+        Case{"UPDATE OR ROLLBACK t SET x = 1", 1299, kNone},
+        Case{"UPDATE t SET x = 1 WHERE a OR ROLLBACK", 2067, kUnknown},
+        Case{"INSERT OR ROLLBACK INTO t VALUES (1) ON CONFLICT (x) DO UPDATE SET x = 1", 2067,
+             kUnknown},
+        Case{"DELETE FROM t", 1811, kUnknown}}) {
+    EXPECT_EQ(after(c.sql, c.code), c.state) << c.sql << " " << c.code;
+  }
+  // Which of several failed is not known: what they have in common is.
+  EXPECT_EQ(Told().Ok("BEGIN").Fails("SELECT 1; UPDATE t SET x = 1", 1).state(), kOpen);
+  EXPECT_EQ(Told().Fails("UPDATE t SET x = 1; DELETE FROM t", 2067).state(), kNone);
+  EXPECT_EQ(Told().Fails("BEGIN; UPDATE t SET x = 1; COMMIT", 1).state(), kUnknown);
+  EXPECT_EQ(Told().Ok("SAVEPOINT a").Fails("RELEASE a; SAVEPOINT b", 1).state(), kUnknown);
+  EXPECT_EQ(Told().Ok("BEGIN").Fails("SAVEPOINT a; SELECT x", 1).Ok("RELEASE a").state(), kOpen);
+  Told lost;
+  lost.Ok("BEGIN").tx.Failed(sql::ScanStatement("SELECT 1"), Status::OutOfMemory());
+  EXPECT_EQ(lost.state(), kUnknown);
+}
+
+TEST(Transaction, Savepoints) {
+  EXPECT_EQ(Told().Ok("SAVEPOINT a; RELEASE a").state(), kNone);
+  EXPECT_EQ(Told().Ok("SAVEPOINT a; SAVEPOINT a; RELEASE a").state(), kOpen);
+  EXPECT_EQ(Told().Ok("SAVEPOINT a; SAVEPOINT a; RELEASE a; RELEASE SAVEPOINT a").state(), kNone);
+  EXPECT_EQ(Told().Ok("SAVEPOINT a; SAVEPOINT b; SAVEPOINT c; RELEASE a").state(), kNone);
+  EXPECT_EQ(Told().Ok("SAVEPOINT a; SAVEPOINT b; ROLLBACK TO a; RELEASE a").state(), kNone);
+  EXPECT_EQ(Told().Ok("SAVEPOINT a; SAVEPOINT b; ROLLBACK TO SAVEPOINT b; RELEASE b").state(),
+            kOpen);
+  EXPECT_EQ(Told().Ok("BEGIN; SAVEPOINT a; RELEASE a").state(), kOpen);
+  EXPECT_EQ(Told().Ok("BEGIN; SAVEPOINT a; COMMIT").state(), kNone);
+  // Four ways to quote, and ASCII case.
+  for (const char* name : {"MiXed", "\"mixed\"", "`MIXED`", "[mixed]", "'Mixed'"}) {
+    EXPECT_EQ(Told().Ok("SAVEPOINT mixed").Ok("RELEASE " + std::string(name)).state(), kNone)
+        << name;
+  }
+  EXPECT_EQ(Told().Ok("SAVEPOINT \"a\"\"b\"; RELEASE 'a\"b'").state(), kNone);
+  EXPECT_EQ(Told().Ok("SAVEPOINT 'it''s'; RELEASE [it's]").state(), kNone);
+  EXPECT_EQ(Told().Ok("SAVEPOINT \"\"; RELEASE ''").state(), kNone);
+  EXPECT_EQ(Told().Ok("SAVEPOINT \"\xc3\x84\"; RELEASE \"\xc3\xa4\"").state(), kUnknown);
+  // More of them than are remembered.
+  std::string many, releases;
+  for (int i = 0; i < 200; ++i) {
+    many += "SAVEPOINT s" + std::to_string(i) + ";";
+    releases = "RELEASE s" + std::to_string(i) + ";" + releases;
+  }
+  EXPECT_EQ(Told().Ok(many).state(), kOpen);
+  EXPECT_EQ(Told().Ok(many).Ok("RELEASE s150").state(), kOpen);
+  EXPECT_EQ(Told().Ok(many).Ok("RELEASE s5").state(), kUnknown);
+  EXPECT_EQ(Told().Ok(many).Ok("ROLLBACK TO s5").state(), kOpen);
+  EXPECT_EQ(Told().Ok(many).Ok(releases).state(), kUnknown);
+  EXPECT_EQ(Told().Ok("BEGIN;" + many).Ok(releases).state(), kOpen);
+  EXPECT_EQ(Told().Ok("BEGIN;" + many).Ok("RELEASE s5").state(), kOpen);
+}
+
+TEST(Transaction, Writes) {
+  EXPECT_FALSE(Told().Ok("BEGIN; SELECT 1").tx.writes());
+  EXPECT_TRUE(Told().Ok("BEGIN IMMEDIATE").tx.writes());
+  EXPECT_TRUE(Told().Ok("BEGIN EXCLUSIVE TRANSACTION").tx.writes());
+  EXPECT_TRUE(Told().Ok("SAVEPOINT a; DELETE FROM t; ROLLBACK TO a").tx.writes());
+  EXPECT_FALSE(Told().Ok("BEGIN").Fails("DELETE FROM t", 5).tx.writes());
+  EXPECT_FALSE(Told().Ok("BEGIN IMMEDIATE; COMMIT; BEGIN").tx.writes());
+  EXPECT_FALSE(Told().Ok("DELETE FROM t").tx.writes());
+}
+
+#ifdef DQC_HAVE_SQLITE3
+
+// Random statements, singly and several at a time, beside SQLite: what is said for certain is true.
+class TransactionBesideSqlite : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    ASSERT_EQ(sqlite3_open(":memory:", &db_), SQLITE_OK);
+    sqlite3_extended_result_codes(db_, 1);
+    ASSERT_EQ(Run("PRAGMA foreign_keys = 1;"
+                  "CREATE TABLE t(x UNIQUE NOT NULL CHECK (x < 50));"
+                  "CREATE TABLE r(x UNIQUE ON CONFLICT ROLLBACK);"
+                  "CREATE TABLE f(x REFERENCES t(x) DEFERRABLE INITIALLY DEFERRED);"
+                  "CREATE TABLE i(x REFERENCES t(x));"
+                  "CREATE TABLE g(x);"
+                  "CREATE TRIGGER g1 BEFORE INSERT ON g WHEN new.x % 3 = 0 BEGIN"
+                  " SELECT RAISE(ROLLBACK, 'rolled back'); END;"
+                  "CREATE TRIGGER g2 BEFORE INSERT ON g WHEN new.x % 3 = 1 BEGIN"
+                  " SELECT RAISE(ABORT, 'aborted'); END;"),
+              SQLITE_OK)
+        << sqlite3_errmsg(db_);
+  }
+  void TearDown() override { sqlite3_close(db_); }
+
+  int Run(const std::string& sql) {
+    return sqlite3_exec(db_, sql.c_str(), nullptr, nullptr, nullptr);
+  }
+
+  std::string Name() {
+    static const std::vector<std::string> kNames = {
+        "a",     "A",       "\"a\"",    "[a]",   "`a`",   "'a'",      "b",
+        "\"B\"", "'it''s'", "\"it's\"", "[a b]", "'A B'", "savepoint"};
+    return kNames[random_() % kNames.size()];
+  }
+  std::string Number() { return std::to_string(random_() % 60); }
+  std::string One() {
+    switch (random_() % 22) {
+      case 0:
+      case 1:
+        return "BEGIN";
+      case 2:
+        return "BEGIN IMMEDIATE TRANSACTION";
+      case 3:
+      case 4:
+        return "COMMIT";
+      case 5:
+        return "END";
+      case 6:
+        return "ROLLBACK";
+      case 7:
+      case 8:
+      case 9:
+      case 10:
+        return "SAVEPOINT " + Name();
+      case 11:
+      case 12:
+        return "RELEASE " + Name();
+      case 13:
+        return "ROLLBACK TO " + Name();
+      case 14:
+        return "/* COMMIT; */ ROLLBACK TRANSACTION TO SAVEPOINT " + Name() + " -- ;";
+      case 15:
+        return "INSERT INTO t VALUES (" + Number() + ")";
+      case 16:
+        return "INSERT OR ROLLBACK INTO t VALUES (" + Number() +
+               ") ON CONFLICT (x) DO UPDATE SET x = " + Number();
+      case 17: {
+        static constexpr const char* kOr[] = {"ROLLBACK", "ABORT", "FAIL", "REPLACE", "IGNORE"};
+        static constexpr const char* kInto[] = {"t", "r", "g", "f", "i"};
+        return std::string("INSERT OR ") + kOr[random_() % 5] + " INTO " + kInto[random_() % 5] +
+               " VALUES (" + (random_() % 8 == 0 ? "NULL" : Number()) + ")";
+      }
+      case 18:
+        return "INSERT INTO r VALUES (" + Number() + ")";
+      case 19:
+        return "INSERT INTO g VALUES (" + Number() + ")";
+      case 20:
+        return random_() % 2 == 0 ? "INSERT INTO f VALUES (" + Number() + ")" : "DELETE FROM t";
+      default:
+        return random_() % 2 == 0 ? "SELECT x FROM t" : "SELEC nothing";
+    }
+  }
+
+  sqlite3* db_ = nullptr;
+  std::mt19937 random_{20261122};
+};
+
+TEST_F(TransactionBesideSqlite, RandomStatements) {
+  size_t unknown = 0, certain = 0;
+  for (int script = 0; script < 3000; ++script) {
+    Told told;
+    std::string story;
+    for (int step = 0; step < 25; ++step) {
+      std::string sql = One();
+      while (random_() % 5 == 0) sql += "; " + One();
+      const int rc = Run(sql);
+      const std::string text = rc == SQLITE_OK ? "" : sqlite3_errmsg(db_);
+      rc == SQLITE_OK ? told.Ok(sql) : told.Fails(sql, rc, text);
+      story += sql + " -> " + std::to_string(rc) + " " + text + "\n";
+      const bool open = sqlite3_get_autocommit(db_) == 0;
+      if (told.state() == kUnknown) {
+        ++unknown;
+        continue;
+      }
+      ++certain;
+      ASSERT_EQ(told.state() == kOpen, open) << story;
+    }
+    Run("ROLLBACK");
+    Run("DELETE FROM f; DELETE FROM i; DELETE FROM t; DELETE FROM r; DELETE FROM g");
+  }
+  EXPECT_GT(certain, unknown * 2) << unknown << " unknown";
+}
+
+// Without several statements in one text, and without what fails by a constraint, all is certain.
+TEST_F(TransactionBesideSqlite, NothingIsUnknownWhereNothingRollsBack) {
+  for (int script = 0; script < 2000; ++script) {
+    Told told;
+    std::string story;
+    for (int step = 0; step < 40; ++step) {
+      std::string sql = One();
+      if (sql.find("INSERT") != std::string::npos || sql.find("DELETE") != std::string::npos)
+        sql = "CREATE TABLE IF NOT EXISTS n(x)";
+      const int rc = Run(sql);
+      const std::string text = rc == SQLITE_OK ? "" : sqlite3_errmsg(db_);
+      rc == SQLITE_OK ? told.Ok(sql) : told.Fails(sql, rc, text);
+      story += sql + " -> " + text + "\n";
+      ASSERT_EQ(told.state(), sqlite3_get_autocommit(db_) == 0 ? kOpen : kNone) << story;
+    }
+    Run("ROLLBACK");
+  }
+}
+
+#endif
+
+// ------------------------------------------------------------------------------------ the session
+
+TxState After(Rig* rig, const Op& op) {
+  rig->Submit(op);
+  rig->Flow();
+  return rig->session->transaction();
+}
+
+TEST(SessionTransaction, EveryFormOfAStatementCounts) {
+  for (const mock::Era era : kEras) {
+    Ready rig(era);
+    EXPECT_EQ(rig.session->transaction(), kNone);
+    EXPECT_EQ(After(&rig, Sql("INSERT INTO t VALUES(1)")), kNone);
+    EXPECT_EQ(After(&rig, Sql("BEGIN IMMEDIATE")), kOpen);
+    EXPECT_EQ(After(&rig, Sql("BEGIN")), kOpen);  // refused
+    EXPECT_EQ(After(&rig, Sql("COMMIT")), kNone);
+    EXPECT_EQ(After(&rig, Sql("COMMIT")), kNone);
+    EXPECT_EQ(After(&rig, Sql("BEGIN; INSERT INTO t VALUES(1)")), kOpen);
+    EXPECT_EQ(After(&rig, Sql("INSERT INTO t VALUES(1); ROLLBACK; INSERT INTO t VALUES(1)")),
+              kNone);
+    EXPECT_EQ(After(&rig, Script("SELECT 1; BEGIN; SELECT 1")), kOpen);
+    EXPECT_EQ(After(&rig, Script("SELECT 1; COMMIT; ROLLBACK")), kNone);
+    EXPECT_EQ(After(&rig, Script("SAVEPOINT a; SAVEPOINT b; RELEASE a")), kNone);
+    EXPECT_FALSE(rig.session->may_be_in_transaction());
+    const Op prepare = rig.Submit(Prepare("BEGIN"));
+    rig.Flow();
+    EXPECT_EQ(rig.session->transaction(), kNone);
+    PreparedStatement prepared;
+    prepared.id = prepare->stmt_id;
+    prepared.text = sql::ScanStatement("BEGIN");
+    EXPECT_EQ(After(&rig, test::Run(&prepared)), kOpen);
+    EXPECT_TRUE(rig.session->may_be_in_transaction());
+    EXPECT_EQ(After(&rig, Sql("ROLLBACK")), kNone);
+  }
+}
+
+TEST(SessionTransaction, AScriptThatFailsStopsWhereItStopped) {
+  Ready rig(mock::Era::kC);
+  rig.node.On(Match().Sql("bad"), Do().Failure(1, "no such table: bad"));
+  EXPECT_EQ(After(&rig, Script("BEGIN; SELECT 1; DELETE FROM bad; COMMIT")), kOpen);
+  EXPECT_EQ(After(&rig, Script("COMMIT; DELETE FROM bad; BEGIN")), kNone);
+  EXPECT_EQ(After(&rig, Sql("BEGIN; DELETE FROM bad; COMMIT")), kUnknown);
+}
+
+TEST(SessionTransaction, OfOurOwnAroundReturning) {
+  Ready rig(mock::Era::kA);
+  rig.Submit("DELETE FROM t RETURNING id");
+  rig.Flow();
+  EXPECT_EQ(rig.session->transaction(), kNone);
+  rig.node.On(Match().Sql("bad"), Do().Failure(2067, "UNIQUE constraint failed"));
+  rig.Submit("INSERT INTO bad VALUES(1) RETURNING id");
+  rig.Flow();
+  EXPECT_EQ(rig.session->transaction(), kNone);
+  rig.Submit("BEGIN");
+  rig.Submit("DELETE FROM t RETURNING id");
+  rig.Flow();
+  EXPECT_EQ(rig.session->transaction(), kOpen);
+}
+
+TEST(SessionTransaction, InTheOrderOfTheAnswers) {
+  Ready rig(mock::Era::kD);
+  rig.node.On(Match().Sql("u"), Do().Failure(2067, "UNIQUE constraint failed"));
+  std::vector<Op> ops;
+  std::vector<TxState> seen;
+  for (const char* sql :
+       {"BEGIN", "INSERT INTO t VALUES(1)", "UPDATE u SET x = 1", "ROLLBACK", "BEGIN"}) {
+    ops.push_back(rig.Submit(sql));
+  }
+  EXPECT_EQ(rig.session->transaction(), kNone);
+  rig.SendAll();
+  for (size_t done = 0; done < ops.size();) {
+    ASSERT_TRUE(rig.FeedOnce(1));
+    if (ops[done]->done == 0) continue;
+    seen.push_back(rig.session->transaction());
+    ++done;
+  }
+  EXPECT_THAT(seen, testing::ElementsAre(kOpen, kOpen, kUnknown, kNone, kOpen));
+}
+
+TEST(SessionTransaction, WhatWasGivenUpIsCountedWhenItIsAnswered) {
+  for (const bool several : {false, true}) {
+    Ready rig(mock::Era::kD);
+    const Op begin = Sql(several ? "INSERT INTO t VALUES(1); BEGIN" : "BEGIN");
+    rig.Submit(begin);
+    rig.SendAll();
+    rig.session->Cancel(begin->id, rig.now);
+    EXPECT_EQ(begin->done, 1);
+    EXPECT_EQ(rig.session->transaction(), kNone);
+    EXPECT_TRUE(rig.session->may_be_in_transaction());
+    rig.Flow();
+    EXPECT_EQ(rig.session->transaction(), kOpen);
+  }
+  Ready busy(mock::Era::kD);
+  busy.node.On(Match().Sql("BEGIN"), Do().Failure(5, "database is locked"));
+  const Op refused = busy.Submit("BEGIN");
+  const Op read = busy.Submit("SELECT 1");
+  busy.SendAll();
+  busy.session->Cancel(read->id, busy.now);
+  EXPECT_FALSE(busy.session->may_be_in_transaction());
+  busy.session->Cancel(refused->id, busy.now);
+  EXPECT_TRUE(busy.session->may_be_in_transaction());
+  busy.Flow();
+  EXPECT_FALSE(busy.session->may_be_in_transaction());
+
+  Ready unsent(mock::Era::kD);
+  const Op withdrawn = unsent.Submit("BEGIN");
+  unsent.session->Cancel(withdrawn->id, unsent.now);
+  EXPECT_FALSE(unsent.session->may_be_in_transaction());
+
+  Ready script(mock::Era::kC);
+  const Op given_up = script.Submit(Script("SELECT 1; BEGIN; SELECT 1; COMMIT"));
+  script.SendAll();
+  script.session->Cancel(given_up->id, script.now);
+  EXPECT_TRUE(script.session->may_be_in_transaction());
+  script.Flow();
+  EXPECT_FALSE(script.session->may_be_in_transaction());
+}
+
+TEST(SessionTransaction, EndsWithTheConnection) {
+  Ready rig(mock::Era::kD);
+  EXPECT_EQ(After(&rig, Sql("BEGIN")), kOpen);
+  rig.session->ReceivedEof();
+  EXPECT_EQ(rig.session->transaction(), kNone);
+}
+
+// ----------------------------------------------------------------------- one that nobody uses
+
+constexpr Time kIdle = 60'000'000;
+
+SessionOptions Watched() {
+  SessionOptions options = Options();
+  options.idle_transaction_us = kIdle;
+  options.high_water = 4096;
+  return options;
+}
+
+TEST(SessionIdle, ATransactionThatNobodyUsesIsCutOff) {
+  for (const char* begin : {"BEGIN", "BEGIN IMMEDIATE", "SAVEPOINT a"}) {
+    Ready rig(mock::Era::kD, Watched());
+    EXPECT_EQ(After(&rig, Sql(begin)), kOpen);
+    EXPECT_EQ(rig.session->next_deadline(), rig.now + kIdle);
+    rig.Advance(kIdle - 1);
+    EXPECT_EQ(rig.session->state(), State::kReady);
+    rig.Advance(1);
+    EXPECT_EQ(rig.session->state(), State::kClosed);
+    EXPECT_TRUE(rig.session->cut_idle());
+    rig.Submit("INSERT INTO t VALUES(1)");
+    EXPECT_EQ(rig.last.code(), Code::kSessionLost);
+    ASSERT_FALSE(rig.last.ok());
+    EXPECT_EQ(rig.last.info()->outcome, Outcome::kNotExecuted);
+    EXPECT_THAT(std::string(rig.last.message()),
+                testing::HasSubstr(
+                    "idle for 60 s and was rolled back (option \"idle_transaction_timeout\")"));
+    EXPECT_EQ(rig.last.message().find("write lock") != std::string::npos,
+              std::string_view(begin) == "BEGIN IMMEDIATE");
+  }
+}
+
+TEST(SessionIdle, WorkStartsItAnew) {
+  Ready rig(mock::Era::kC, Watched());
+  EXPECT_EQ(After(&rig, Sql("BEGIN")), kOpen);
+  for (int i = 0; i < 5; ++i) {
+    rig.Advance(kIdle - 1);
+    EXPECT_EQ(After(&rig, Sql("SELECT 1")), kOpen);
+  }
+  rig.Advance(kIdle - 1);
+  rig.Submit("SELECT 1");  // under way
+  rig.Advance(10 * kIdle);
+  rig.Flow();
+  EXPECT_EQ(rig.session->state(), State::kReady);
+  EXPECT_EQ(After(&rig, Sql("COMMIT")), kNone);
+  EXPECT_EQ(rig.session->next_deadline(), kNever);
+  rig.Advance(10 * kIdle);
+  EXPECT_EQ(rig.session->state(), State::kReady);
+}
+
+TEST(SessionIdle, NotWithoutATransactionAndNotIfSwitchedOff) {
+  Ready plain(mock::Era::kD, Watched());
+  EXPECT_EQ(After(&plain, Sql("INSERT INTO t VALUES(1)")), kNone);
+  EXPECT_EQ(plain.session->next_deadline(), kNever);
+  SessionOptions off = Watched();
+  off.idle_transaction_us = 0;
+  Ready rig(mock::Era::kD, off);
+  EXPECT_EQ(After(&rig, Sql("BEGIN")), kOpen);
+  EXPECT_EQ(rig.session->next_deadline(), kNever);
+}
+
+TEST(SessionIdle, OneInDoubtIsCutOffToo) {
+  Ready rig(mock::Era::kD, Watched());
+  rig.node.On(Match().Sql("u"), Do().Failure(2067, "UNIQUE constraint failed"));
+  EXPECT_EQ(After(&rig, Sql("BEGIN")), kOpen);
+  EXPECT_EQ(After(&rig, Sql("UPDATE u SET x = 1")), kUnknown);
+  rig.Advance(kIdle);
+  EXPECT_EQ(rig.session->state(), State::kClosed);
+}
+
+TEST(SessionIdle, AStreamCountsAsUseUnlessItIsPaused) {
+  for (const mock::Era era : kEras) {
+    Ready rig(era, Watched());
+    rig.node.SetTable("big", Numbers(5000));
+    EXPECT_EQ(After(&rig, Sql("BEGIN")), kOpen);
+    const Op big = Sql("SELECT * FROM big");
+    big->consume = false;
+    rig.Submit(big);
+    rig.Flow();
+    ASSERT_EQ(big->done, 0);
+    rig.Advance(10 * kIdle);  // half-read: its reader is slow
+    EXPECT_EQ(rig.session->state(), State::kReady);
+    rig.session->Pause(big->id, true, rig.now);
+    rig.Advance(kIdle - 1);
+    EXPECT_EQ(big->done, 0);
+    rig.Advance(1);
+    EXPECT_EQ(big->done, 1);
+    EXPECT_EQ(big->code(), Code::kSessionLost);
+    EXPECT_EQ(big->outcome(), Outcome::kNotExecuted);
+    rig.Submit("SELECT 1");
+    EXPECT_EQ(rig.last.code(), Code::kSessionLost);
+    rig.Flow();  // the rest is thrown away
+    EXPECT_EQ(rig.session->state(), State::kClosed);
+    EXPECT_THAT(rig.inbox, testing::IsEmpty()) << "cut off in the middle of the stream";
+  }
+}
+
+}  // namespace
+}  // namespace test
+}  // namespace dqc::session
