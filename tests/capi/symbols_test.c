@@ -46,6 +46,7 @@ static const struct {
     F(dqc_conn_script),
     F(dqc_conn_script_async),
     F(dqc_conn_state),
+    F(dqc_conn_transaction),
     F(dqc_dial_done),
     F(dqc_error_code),
     F(dqc_error_free),

@@ -29,6 +29,7 @@ static void *submit(void *data) {
     if (i % 16 == 7) CHECK_EQ(dqc_conn_pause(s->conn, op, 0), DQC_OK);
     (void)dqc_conn_state(s->conn);
     (void)dqc_conn_era(s->conn);
+    (void)dqc_conn_transaction(s->conn);
   }
   return NULL;
 }

@@ -41,7 +41,9 @@ TEST_P(LiveClient, ALeaseIsAConnectionUntilItIsDestroyed) {
     dqc::connection lease = db.acquire().value();
     EXPECT_EQ(db.stats().leased, 1u);
     EXPECT_EQ(lease.state(), DQC_STATE_READY);
+    EXPECT_EQ(lease.transaction_state(), dqc::transaction_state::none);
     lease.exec("BEGIN IMMEDIATE").value();
+    EXPECT_EQ(lease.transaction_state(), dqc::transaction_state::open);
     lease.prepare(Sql("INSERT INTO $ (id) VALUES (?)")).value().exec(1).value();
   }
   const auto rows = db.query(Sql("SELECT count(*) FROM $")).value().scalar<int64_t>();

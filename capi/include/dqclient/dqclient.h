@@ -115,8 +115,9 @@ typedef int32_t dqc_status;
 #define DQC_E_BUSY_SNAPSHOT (-43) /**< roll back and run the whole transaction again */
 #define DQC_E_NOT_LEADER (-44)    /**< the node does not lead; nothing was executed */
 #define DQC_E_LEADERSHIP_LOST (-45) /**< lost during the operation: look at the outcome */
-#define DQC_E_SESSION_LOST (-46)    /**< the server dropped the session: reconnect */
-#define DQC_E_SERVER (-47)          /**< another failure that the server reports */
+#define DQC_E_SESSION_LOST \
+  (-46) /**< the server dropped the session, or we an idle transaction: reconnect */
+#define DQC_E_SERVER (-47) /**< another failure that the server reports */
 
 /** The name of a status, as "constraint failed". @param[in] status any. @return static text.
  * @threading any @since 0.1 */
@@ -413,7 +414,7 @@ DQC_API void DQC_CALL dqc_dial_done(dqc_dial *dial, int fd, const char *message)
 typedef struct dqc_log_record {
   uint32_t struct_size;
   int32_t level;       /**< DQC_LOG_ */
-  const char *event;   /**< a stable word: "connect", "handshake", "lost", "drain", "close" */
+  const char *event;   /**< a stable word: "connect", "handshake", "idle", "close" … */
   const char *node;    /**< address */
   const char *message; /**< for a human */
 } dqc_log_record;
@@ -636,6 +637,20 @@ DQC_API int32_t DQC_CALL dqc_conn_state(const dqc_conn *conn);
  * @threading any @since 0.1
  */
 DQC_API int32_t DQC_CALL dqc_conn_era(const dqc_conn *conn);
+
+#define DQC_TX_NONE 0 /**< each statement is a transaction by itself */
+#define DQC_TX_OPEN 1 /**< BEGIN, or SAVEPOINT outside of one */
+#define DQC_TX_UNKNOWN \
+  2 /**< a failure may have rolled it back: send ROLLBACK, and ignore its error */
+
+/**
+ * Whether a transaction is open, as of the last answer of the server: it follows from the statements that
+ * were run, in every form, and from what the server said to them. What is still under way is not counted.
+ * @param[in] conn nullable: DQC_TX_NONE, as for a connection that is closed.
+ * @return a DQC_TX_ constant.
+ * @threading any @since 0.1
+ */
+DQC_API int32_t DQC_CALL dqc_conn_transaction(const dqc_conn *conn);
 
 /** Address of the node as configured. Lives as long as the connection. @threading any @since 0.1 */
 DQC_API const char *DQC_CALL dqc_conn_address(const dqc_conn *conn);

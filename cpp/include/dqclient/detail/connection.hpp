@@ -7,6 +7,13 @@
 namespace dqc {
 inline namespace DQC_CPP_NAMESPACE {
 
+/** See connection::transaction_state(). */
+enum class transaction_state : int32_t {
+  none = DQC_TX_NONE, /**< each statement is a transaction by itself */
+  open = DQC_TX_OPEN,
+  unknown = DQC_TX_UNKNOWN, /**< a failure may have rolled it back */
+};
+
 /**
  * A connection to one node and one database. Move-only; destroying it closes the connection in the background, or gives
  * it back to the client that leased it.
@@ -76,6 +83,10 @@ class connection : public detail::connection_calls<connection> {
   int32_t state() const noexcept { return dqc_conn_state(get()); }
   /** The server's era, 'A' to 'D'; 0 while it is not known. */
   int32_t era() const noexcept { return dqc_conn_era(get()); }
+  /** Whether a transaction is open, as of the last answer of the server. */
+  dqc::transaction_state transaction_state() const noexcept {
+    return static_cast<dqc::transaction_state>(dqc_conn_transaction(get()));
+  }
   /** Address of the node as configured; lives as long as the connection. */
   const char* address() const& noexcept { return dqc_conn_address(get()); }
   const char* address() const&& = delete;

@@ -25,6 +25,9 @@ class connection : public impl::connection_calls<connection> {
 
   int32_t state() const noexcept { return dqc_conn_state(conn_->handle.get()); }
   int32_t era() const noexcept { return dqc_conn_era(conn_->handle.get()); }
+  dqc::transaction_state transaction_state() const noexcept {
+    return static_cast<dqc::transaction_state>(dqc_conn_transaction(conn_->handle.get()));
+  }
   const char* address() const& noexcept { return dqc_conn_address(conn_->handle.get()); }
   const char* address() const&& = delete;
 
