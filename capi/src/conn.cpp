@@ -8,9 +8,9 @@ namespace dqc::capi {
 namespace {
 
 static_assert(static_cast<int>(session::State::kNew) == 0);
-static_assert(static_cast<int>(session::TxState::kNone) == DQC_TX_NONE &&
-              static_cast<int>(session::TxState::kOpen) == DQC_TX_OPEN &&
-              static_cast<int>(session::TxState::kUnknown) == DQC_TX_UNKNOWN);
+static_assert(static_cast<int>(session::TxState::kNone) == DQC_TRANSACTION_NONE &&
+              static_cast<int>(session::TxState::kOpen) == DQC_TRANSACTION_OPEN &&
+              static_cast<int>(session::TxState::kUnknown) == DQC_TRANSACTION_UNKNOWN);
 
 int32_t PublicState(session::State state) {
   switch (state) {
@@ -137,7 +137,7 @@ int32_t dqc_conn_era(const dqc_conn* conn) {
 
 int32_t dqc_conn_transaction(const dqc_conn* conn) {
   return conn == nullptr || !conn->valid()
-             ? DQC_TX_NONE
+             ? DQC_TRANSACTION_NONE
              : static_cast<int32_t>(conn->shared->connection()->transaction());
 }
 

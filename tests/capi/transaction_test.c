@@ -27,22 +27,22 @@ static void test_state(int mode) {
   world w;
   probe p = {0};
   world_open(&w, mode, "normal", 0);
-  CHECK_EQ(dqc_conn_transaction(w.conn), DQC_TX_NONE);
+  CHECK_EQ(dqc_conn_transaction(w.conn), DQC_TRANSACTION_NONE);
   until_exec(&w, w.conn, "BEGIN IMMEDIATE", DQC_OK);
-  CHECK_EQ(dqc_conn_transaction(w.conn), DQC_TX_OPEN);
+  CHECK_EQ(dqc_conn_transaction(w.conn), DQC_TRANSACTION_OPEN);
   until_exec(&w, w.conn, "BEGIN", DQC_E_SQL);
-  CHECK_EQ(dqc_conn_transaction(w.conn), DQC_TX_OPEN);
+  CHECK_EQ(dqc_conn_transaction(w.conn), DQC_TRANSACTION_OPEN);
   OK(dqc_conn_script_async(w.conn, "SELECT 1; COMMIT; SAVEPOINT a", DQC_CSTR, NULL, on_event, &p,
                            NULL, &error));
   until_done(&w, &p, 1);
-  CHECK_EQ(dqc_conn_transaction(w.conn), DQC_TX_OPEN);
+  CHECK_EQ(dqc_conn_transaction(w.conn), DQC_TRANSACTION_OPEN);
   until_exec(&w, w.conn, "RELEASE 'A'", DQC_OK);
-  CHECK_EQ(dqc_conn_transaction(w.conn), DQC_TX_NONE);
+  CHECK_EQ(dqc_conn_transaction(w.conn), DQC_TRANSACTION_NONE);
   until_exec(&w, w.conn, "BEGIN", DQC_OK);
   memset(&p, 0, sizeof(p));
   OK(dqc_conn_close_async(w.conn, on_event, &p, NULL, &error));
   until_done(&w, &p, 1);
-  CHECK_EQ(dqc_conn_transaction(w.conn), DQC_TX_NONE);
+  CHECK_EQ(dqc_conn_transaction(w.conn), DQC_TRANSACTION_NONE);
   world_end(&w);
 }
 
@@ -64,7 +64,7 @@ static void test_idle(int mode) {
   CHECK(now_ms() - start >= 140);
   CHECK(strstr(r.message, "held the write lock, was idle for 0.15 s and was rolled back") != NULL);
   CHECK_EQ(dqc_conn_state(conn), DQC_STATE_CLOSED);
-  CHECK_EQ(dqc_conn_transaction(conn), DQC_TX_NONE);
+  CHECK_EQ(dqc_conn_transaction(conn), DQC_TRANSACTION_NONE);
   for (int i = 0; i < 2; ++i) {
     memset(&p, 0, sizeof(p));
     const dqc_status refused = exec_async(conn, "INSERT INTO t VALUES(1)", &p);
@@ -152,7 +152,7 @@ static void test_init_fails(int mode) {
 
 int main(void) {
   setup(120);
-  CHECK_EQ(dqc_conn_transaction(NULL), DQC_TX_NONE);
+  CHECK_EQ(dqc_conn_transaction(NULL), DQC_TRANSACTION_NONE);
   for (int mode = 0; mode < MODES; ++mode) {
     test_state(mode);
     test_idle(mode);

@@ -26,7 +26,7 @@ class TransactionTest : public SqlTest {
       ended = conn.Exec("ROLLBACK");
     } while (ended.status == DQC_E_BUSY);
     EXPECT_TRUE(ended.ok()) << ended;
-    return begun.ok() ? DQC_TX_NONE : DQC_TX_OPEN;
+    return begun.ok() ? DQC_TRANSACTION_NONE : DQC_TRANSACTION_OPEN;
   }
 };
 DQC_LIVE_SUITE(TransactionTest);
@@ -117,14 +117,14 @@ TEST_P(TransactionTest, RandomScriptsAgreeWithTheServer) {
     }
     const int32_t known = dqc_conn_transaction(conn.get());
     const int32_t truth = Truth(conn);
-    if (known == DQC_TX_UNKNOWN) {
+    if (known == DQC_TRANSACTION_UNKNOWN) {
       EXPECT_TRUE(doubt) << story;
       ++unknown;
     } else {
       ASSERT_EQ(known, truth) << story;
-      ++(truth == DQC_TX_OPEN ? open : none);
+      ++(truth == DQC_TRANSACTION_OPEN ? open : none);
     }
-    ASSERT_EQ(dqc_conn_transaction(conn.get()), DQC_TX_NONE) << story;
+    ASSERT_EQ(dqc_conn_transaction(conn.get()), DQC_TRANSACTION_NONE) << story;
     (void)conn.Exec("DELETE FROM t; DELETE FROM r; DELETE FROM g");
   }
   EXPECT_GT(open, 20u);
@@ -145,15 +145,16 @@ TEST_P(TransactionTest, WhatRollsBackByItself) {
     const char* sql;
     int32_t known, truth;
   };
-  for (const Case& c : {Case{"INSERT INTO t VALUES (1, 1)", DQC_TX_UNKNOWN, DQC_TX_OPEN},
-                        Case{"INSERT OR ABORT INTO t VALUES (1, 1)", DQC_TX_OPEN, DQC_TX_OPEN},
-                        Case{"INSERT OR ROLLBACK INTO t VALUES (1, 1)", DQC_TX_NONE, DQC_TX_NONE},
-                        Case{"INSERT OR ROLLBACK INTO t VALUES (2, 7)", DQC_TX_NONE, DQC_TX_NONE},
-                        Case{"INSERT INTO r VALUES (1)", DQC_TX_UNKNOWN, DQC_TX_NONE},
-                        Case{"INSERT INTO g VALUES (1)", DQC_TX_UNKNOWN, DQC_TX_NONE},
-                        Case{"INSERT INTO h VALUES (1)", DQC_TX_UNKNOWN, DQC_TX_OPEN},
-                        Case{"INSERT INTO nowhere VALUES (1)", DQC_TX_OPEN, DQC_TX_OPEN},
-                        Case{"SELEC 1", DQC_TX_OPEN, DQC_TX_OPEN}}) {
+  for (const Case& c :
+       {Case{"INSERT INTO t VALUES (1, 1)", DQC_TRANSACTION_UNKNOWN, DQC_TRANSACTION_OPEN},
+        Case{"INSERT OR ABORT INTO t VALUES (1, 1)", DQC_TRANSACTION_OPEN, DQC_TRANSACTION_OPEN},
+        Case{"INSERT OR ROLLBACK INTO t VALUES (1, 1)", DQC_TRANSACTION_NONE, DQC_TRANSACTION_NONE},
+        Case{"INSERT OR ROLLBACK INTO t VALUES (2, 7)", DQC_TRANSACTION_NONE, DQC_TRANSACTION_NONE},
+        Case{"INSERT INTO r VALUES (1)", DQC_TRANSACTION_UNKNOWN, DQC_TRANSACTION_NONE},
+        Case{"INSERT INTO g VALUES (1)", DQC_TRANSACTION_UNKNOWN, DQC_TRANSACTION_NONE},
+        Case{"INSERT INTO h VALUES (1)", DQC_TRANSACTION_UNKNOWN, DQC_TRANSACTION_OPEN},
+        Case{"INSERT INTO nowhere VALUES (1)", DQC_TRANSACTION_OPEN, DQC_TRANSACTION_OPEN},
+        Case{"SELEC 1", DQC_TRANSACTION_OPEN, DQC_TRANSACTION_OPEN}}) {
     ASSERT_TRUE(conn.Exec("BEGIN").ok());
     const Reply reply = conn.Exec(c.sql);
     EXPECT_FALSE(reply.ok()) << c.sql;
@@ -167,14 +168,14 @@ TEST_P(TransactionTest, ReturningOnItsOwn) {
   const Conn conn = Open();
   ASSERT_TRUE(conn.Exec("CREATE TABLE t(x UNIQUE)").ok());
   EXPECT_EQ(conn.Query("INSERT INTO t VALUES (1) RETURNING x").Text(), "I1");
-  EXPECT_EQ(dqc_conn_transaction(conn.get()), DQC_TX_NONE);
+  EXPECT_EQ(dqc_conn_transaction(conn.get()), DQC_TRANSACTION_NONE);
   EXPECT_EQ(conn.Query("INSERT INTO t VALUES (1) RETURNING x").status, DQC_E_CONSTRAINT);
-  EXPECT_EQ(dqc_conn_transaction(conn.get()), DQC_TX_NONE);
+  EXPECT_EQ(dqc_conn_transaction(conn.get()), DQC_TRANSACTION_NONE);
   ASSERT_TRUE(conn.Exec("SAVEPOINT a").ok());
   EXPECT_EQ(conn.Query("INSERT INTO t VALUES (2) RETURNING x").Text(), "I2");
-  EXPECT_EQ(dqc_conn_transaction(conn.get()), DQC_TX_OPEN);
+  EXPECT_EQ(dqc_conn_transaction(conn.get()), DQC_TRANSACTION_OPEN);
   ASSERT_TRUE(conn.Exec("RELEASE a").ok());
-  EXPECT_EQ(dqc_conn_transaction(conn.get()), DQC_TX_NONE);
+  EXPECT_EQ(dqc_conn_transaction(conn.get()), DQC_TRANSACTION_NONE);
   EXPECT_EQ(Open().Query("SELECT count(*) FROM t").Text(), "I2");
 }
 
@@ -199,7 +200,7 @@ TEST_P(TransactionTest, AnIdleOneIsCutOffAndItsLockIsFree) {
     EXPECT_NE(late.failure.message.find("idle for 0.4 s and was rolled back"), std::string::npos)
         << late;
     EXPECT_EQ(lease.Exec("COMMIT").status, DQC_E_SESSION_LOST);
-    EXPECT_EQ(dqc_conn_transaction(lease.get()), DQC_TX_NONE);
+    EXPECT_EQ(dqc_conn_transaction(lease.get()), DQC_TRANSACTION_NONE);
   }
   EXPECT_TRUE(a.Exec("INSERT INTO t VALUES ('again')").ok());
   EXPECT_EQ(b.Query("SELECT group_concat(x) FROM t").Text(), "Tb,again");

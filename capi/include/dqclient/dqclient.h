@@ -638,16 +638,16 @@ DQC_API int32_t DQC_CALL dqc_conn_state(const dqc_conn *conn);
  */
 DQC_API int32_t DQC_CALL dqc_conn_era(const dqc_conn *conn);
 
-#define DQC_TX_NONE 0 /**< each statement is a transaction by itself */
-#define DQC_TX_OPEN 1 /**< BEGIN, or SAVEPOINT outside of one */
-#define DQC_TX_UNKNOWN \
+#define DQC_TRANSACTION_NONE 0 /**< each statement is a transaction by itself */
+#define DQC_TRANSACTION_OPEN 1 /**< BEGIN, or SAVEPOINT outside of one */
+#define DQC_TRANSACTION_UNKNOWN \
   2 /**< a failure may have rolled it back: send ROLLBACK, and ignore its error */
 
 /**
  * Whether a transaction is open, as of the last answer of the server: it follows from the statements that
  * were run, in every form, and from what the server said to them. What is still under way is not counted.
- * @param[in] conn nullable: DQC_TX_NONE, as for a connection that is closed.
- * @return a DQC_TX_ constant.
+ * @param[in] conn nullable: DQC_TRANSACTION_NONE, as for a connection that is closed.
+ * @return a DQC_TRANSACTION_ constant.
  * @threading any @since 0.1
  */
 DQC_API int32_t DQC_CALL dqc_conn_transaction(const dqc_conn *conn);

@@ -9,9 +9,9 @@ inline namespace DQC_CPP_NAMESPACE {
 
 /** See connection::transaction_state(). */
 enum class transaction_state : int32_t {
-  none = DQC_TX_NONE, /**< each statement is a transaction by itself */
-  open = DQC_TX_OPEN,
-  unknown = DQC_TX_UNKNOWN, /**< a failure may have rolled it back */
+  none = DQC_TRANSACTION_NONE, /**< each statement is a transaction by itself */
+  open = DQC_TRANSACTION_OPEN,
+  unknown = DQC_TRANSACTION_UNKNOWN, /**< a failure may have rolled it back */
 };
 
 /**
