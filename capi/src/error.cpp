@@ -36,6 +36,20 @@ static_assert(static_cast<int>(dqc::Phase::kLeader) == DQC_PHASE_LEADER &&
               static_cast<int>(dqc::Outcome::kMaybeExecuted) == DQC_OUTCOME_MAYBE_EXECUTED &&
               static_cast<int>(dqc::Retry::kUnknown) == DQC_RETRY_UNKNOWN);
 
+using dqc::ErrorClass;
+static_assert(static_cast<int>(ErrorClass::kNone) == DQC_CLASS_NONE &&
+              static_cast<int>(ErrorClass::kMisuse) == DQC_CLASS_MISUSE &&
+              static_cast<int>(ErrorClass::kCancelled) == DQC_CLASS_CANCELLED &&
+              static_cast<int>(ErrorClass::kTimeout) == DQC_CLASS_TIMEOUT &&
+              static_cast<int>(ErrorClass::kLimit) == DQC_CLASS_LIMIT &&
+              static_cast<int>(ErrorClass::kNetwork) == DQC_CLASS_NETWORK &&
+              static_cast<int>(ErrorClass::kProtocol) == DQC_CLASS_PROTOCOL &&
+              static_cast<int>(ErrorClass::kSql) == DQC_CLASS_SQL &&
+              static_cast<int>(ErrorClass::kConstraint) == DQC_CLASS_CONSTRAINT &&
+              static_cast<int>(ErrorClass::kBusy) == DQC_CLASS_BUSY &&
+              static_cast<int>(ErrorClass::kLeadership) == DQC_CLASS_LEADERSHIP &&
+              static_cast<int>(ErrorClass::kServer) == DQC_CLASS_SERVER);
+
 namespace {
 
 const ErrorInfo* Info(const dqc_error* error) { return reinterpret_cast<const ErrorInfo*>(error); }
@@ -49,6 +63,12 @@ const char* dqc_status_name(dqc_status status) {
   if (status == DQC_END) return "end";
   return dqc::CodeName(static_cast<Code>(status));
 }
+
+int32_t dqc_status_class(dqc_status status) {
+  return static_cast<int32_t>(dqc::ClassOf(static_cast<Code>(status)));
+}
+
+int32_t dqc_error_class(const dqc_error* error) { return dqc_status_class(dqc_error_code(error)); }
 
 dqc_status dqc_error_code(const dqc_error* error) {
   return error == nullptr ? DQC_OK : static_cast<dqc_status>(Info(error)->code);

@@ -61,6 +61,50 @@ const char* CodeName(Code code) {
   return "unknown error";
 }
 
+ErrorClass ClassOf(Code code) {
+  switch (code) {
+    case Code::kOk:
+      return ErrorClass::kNone;
+    case Code::kMisuse:
+    case Code::kForked:
+    case Code::kUnsupported:
+    case Code::kConfig:
+    case Code::kParams:
+      return ErrorClass::kMisuse;
+    case Code::kCancelled:
+      return ErrorClass::kCancelled;
+    case Code::kTimeout:
+      return ErrorClass::kTimeout;
+    case Code::kNoMemory:
+    case Code::kLimit:
+      return ErrorClass::kLimit;
+    case Code::kClosed:
+    case Code::kResolve:
+    case Code::kConnect:
+    case Code::kNetwork:
+    case Code::kTls:
+      return ErrorClass::kNetwork;
+    case Code::kInternal:  // like a violation of the protocol: a bug, on this side
+    case Code::kProtocol:
+      return ErrorClass::kProtocol;
+    case Code::kSql:
+      return ErrorClass::kSql;
+    case Code::kConstraint:
+      return ErrorClass::kConstraint;
+    case Code::kBusy:
+    case Code::kBusySnapshot:
+      return ErrorClass::kBusy;
+    case Code::kNotLeader:
+    case Code::kLeadershipLost:
+    case Code::kSessionLost:
+      return ErrorClass::kLeadership;
+    case Code::kServer:
+      return ErrorClass::kServer;
+  }
+  // Of a later version, or of the application's own making.
+  return static_cast<int32_t>(code) > 0 ? ErrorClass::kNone : ErrorClass::kProtocol;
+}
+
 ErrorInfo::ErrorInfo(const ErrorInfo& other)
     : code(other.code),
       outcome(other.outcome),

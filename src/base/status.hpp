@@ -43,6 +43,26 @@ enum class Code : int32_t {
 
 const char* CodeName(Code code);
 
+// What kind of failure a code is: what a caller does about it. Values equal the public DQC_CLASS_*
+// constants (checked in capi/src/error.cpp). Append only.
+enum class ErrorClass : int32_t {
+  kNone = 0,
+  kMisuse = 1,
+  kCancelled = 2,
+  kTimeout = 3,
+  kLimit = 4,
+  kNetwork = 5,
+  kProtocol = 6,
+  kSql = 7,
+  kConstraint = 8,
+  kBusy = 9,
+  kLeadership = 10,
+  kServer = 11,
+};
+
+// Of any number; statuses of success have none.
+ErrorClass ClassOf(Code code);
+
 // What is known about the effect of the failed request on the database.
 enum class Outcome : int32_t { kNotExecuted = 0, kExecuted = 1, kMaybeExecuted = 2 };
 

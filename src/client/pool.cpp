@@ -99,6 +99,13 @@ bool Pool::Cancel(uint64_t op_id, Time now) {
 void Pool::End(IntrusivePtr<Operation> op, Status status) {
   op->status = std::move(status);
   op->completed = true;
+  Tell(std::move(op));
+}
+
+// Its status is set. What is known of the last try alone is not enough where an earlier one was
+// perhaps executed.
+void Pool::Tell(IntrusivePtr<Operation> op) {
+  if (op->perhaps_done && !op->status.ok()) op->status = op->status.With(Outcome::kMaybeExecuted);
   ++stats_.completed;
   host_->Finish(std::move(op));
 }
@@ -145,10 +152,7 @@ void Pool::OnDone(uint64_t id, IntrusivePtr<Operation> op, bool clean, Time now)
       conn->writes = false;
     }
   }
-  if (!RunAgain(op, now)) {
-    ++stats_.completed;
-    host_->Finish(std::move(op));
-  }
+  if (!RunAgain(op, now)) Tell(std::move(op));
   Serve(now);
 }
 
@@ -175,6 +179,8 @@ bool Pool::RunAgain(const IntrusivePtr<Operation>& op, Time now) {
 void Pool::Queue(const IntrusivePtr<Operation>& op, Time at) {
   op->retry_at = at;
   op->last = op->status;
+  if (!op->status.ok() && op->status.info()->outcome == Outcome::kMaybeExecuted)
+    op->perhaps_done = true;
   op->grouped = false;
   op->PrepareToRunAgain();
   deadline_hint_ = std::min({deadline_hint_, op->deadline, op->retry_at});

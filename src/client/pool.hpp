@@ -149,6 +149,7 @@ class Pool {
   void Start(Conn* conn, Operation* op, Time now);
   void Open(Time now);
   void End(IntrusivePtr<Operation> op, Status status);
+  void Tell(IntrusivePtr<Operation> op);
   bool RunAgain(const IntrusivePtr<Operation>& op, Time now);
   void Queue(const IntrusivePtr<Operation>& op, Time at);
 

@@ -148,9 +148,9 @@ void Pool::OnMember(Conn* conn, IntrusivePtr<Operation> op, Time now) {
   if (!op->status.ok() && RollsBack(op->status)) group->rolled_back = true;
   const Code code = op->status.code();
   if (code == Code::kCancelled || code == Code::kTimeout) {
-    // Its statement may be in the transaction, which will be committed.
     at->op = nullptr;
-    op->status = op->status.With(Outcome::kMaybeExecuted);
+    // Its statement, if it left, may be in the transaction, which will be committed.
+    if (op->abandoned) op->status = op->status.With(Outcome::kMaybeExecuted);
     MemberEnds(std::move(op), now);
   }
   if (group->running > 0) return;
@@ -166,9 +166,7 @@ void Pool::OnMember(Conn* conn, IntrusivePtr<Operation> op, Time now) {
 
 void Pool::MemberEnds(IntrusivePtr<Operation> op, Time now) {
   op->grouped = false;
-  if (RunAgain(op, now)) return;
-  ++stats_.completed;
-  host_->Finish(std::move(op));
+  if (!RunAgain(op, now)) Tell(std::move(op));
 }
 
 void Pool::OnCommitted(uint64_t id, const Status& status, Time now) {
@@ -243,7 +241,7 @@ void Pool::EndRolledBack(Group* group, Time now) {
   }
   if (certain < members.size()) first = last = certain;
   const Status undone =
-      Status::Make(Code::kSessionLost, "another write rolled the shared transaction back")
+      Status::Make(Code::kBusy, "another write rolled the shared transaction back")
           .With(Phase::kRequest);
   for (size_t i = 0; i < members.size(); ++i) {
     if (!members[i].answered) continue;

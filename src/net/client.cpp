@@ -336,8 +336,10 @@ void Client::HandleDone(IntrusivePtr<QueuedOperation> op) {
     const bool others = op->grouped && session.state() == State::kReady && !session.idle();
     others ? search_.OnLeaderLost(slot->address, Loop::Now()) : CloseSlot(slot);
   }
-  // What follows must not run inside a transaction that this one began.
+  // What follows must not run inside a transaction that this one began: it is rolled back first, or
+  // ends with the connection.
   const bool clean = !connection || !connection->session().may_be_in_transaction();
+  if (op->undone_by_rollback) op->status = op->status.With(Outcome::kNotExecuted);
   pool_.OnDone(id, IntrusivePtr<session::Operation>::Adopt(op.Detach()), clean, Loop::Now());
 }
 

@@ -13,6 +13,7 @@ namespace {
 
 constexpr int kReadsPerTurn = 16;  // then other connections have their turn
 constexpr size_t kSlicesPerWrite = 64;
+constexpr session::Time kQuietUs = 1'000;
 
 }  // namespace
 
@@ -255,6 +256,7 @@ bool Connection::ReadSome() {
     case IoResult::Kind::kOk: {
       const session::Time now = Loop::Now();
       if (flushed_at_ != 0) loop_->SawReplyAfter(now - std::exchange(flushed_at_, 0));
+      heard_at_ = now;
       session_.Received(got.size, now);
       return got.size == space.size && session_.state() != State::kClosed;
     }
@@ -298,9 +300,20 @@ void Connection::WriteSome() {
   }
 }
 
+// A peer that went away while the connection was quiet, and perhaps nobody ran the loop, has said so
+// by now: what has not left then was certainly not executed.
+void Connection::ListenFirst() {
+  if (Loop::Now() - heard_at_ < kQuietUs) return;
+  while (session_.wants_read() && ReadSome()) {
+  }
+}
+
 void Connection::Flush() noexcept {
   if (!transport_) return;
-  Guarded([&] { WriteSome(); });
+  Guarded([&] {
+    ListenFirst();
+    WriteSome();
+  });
 }
 
 void Connection::OnTimer() noexcept {

@@ -80,6 +80,7 @@ class Connection final : public Target, private session::Sink, private Dialer::O
   void OnSocket(int status, int events) noexcept;
   void OnTimer() noexcept;
   bool ReadSome();
+  void ListenFirst();
   void WriteSome();
   void Log(LogLevel level, const char* event, std::string_view message) noexcept;
   void Publish() noexcept;     // what other threads may ask for; before they hear of it in an event
@@ -109,6 +110,7 @@ class Connection final : public Target, private session::Sink, private Dialer::O
   IntrusivePtr<QueuedOperation> close_op_;  // while the loop knows it as a closer
   bool registered_ = false;                 // counted in the loop, holds a reference to itself
   session::Time flushed_at_ = 0;            // of the last request, for adaptive polling
+  session::Time heard_at_ = 0;
   session::State logged_ = session::State::kNew;
   std::atomic<session::State> state_{session::State::kNew};
   std::atomic<session::Era> era_{session::Era::kUnknown};

@@ -34,10 +34,18 @@ void EventQueue::Push(Deliverable* item) noexcept {
       if (watched_) Raise();
       notify = notify_;
       data = notify_data_;
+      if (notify != nullptr) ++notifying_;
     }
   }
   if (wake) available_.notify_one();  // without the lock, which the waiter needs next
-  if (notify != nullptr) notify(data);
+  if (notify != nullptr) CallNotify(notify, data);
+}
+
+// Counted in notifying_ already. Without the lock: what it wakes may want it.
+void EventQueue::CallNotify(Notify notify, void* user_data) {
+  notify(user_data);
+  std::lock_guard<std::mutex> lock(mutex_);
+  if (--notifying_ == 0) notified_.notify_all();
 }
 
 Deliverable* EventQueue::Pop() noexcept {
@@ -81,12 +89,14 @@ int EventQueue::Descriptor() {
 void EventQueue::SetNotify(Notify notify, void* user_data) {
   bool now = false;
   {
-    std::lock_guard<std::mutex> lock(mutex_);
+    std::unique_lock<std::mutex> lock(mutex_);
     notify_ = notify;
     notify_data_ = user_data;
+    notified_.wait(lock, [&] { return notifying_ == 0; });
     now = notify != nullptr && !items_.empty();
+    if (now) ++notifying_;
   }
-  if (now) notify(user_data);
+  if (now) CallNotify(notify, user_data);
 }
 
 void EventQueue::Revive() {

@@ -28,6 +28,7 @@ class EventQueue : public RefCounted<EventQueue> {
   // system has none.
   int Descriptor();
   bool OpenDescriptor();  // so that Descriptor() cannot fail
+  // Returns when no call of the one before is running any more.
   void SetNotify(Notify notify, void* user_data);
   // Nobody takes events any more: those that wait and those that will come are discarded.
   void Abandon() noexcept;
@@ -43,6 +44,7 @@ class EventQueue : public RefCounted<EventQueue> {
  private:
   void Raise();
   void Lower();
+  void CallNotify(Notify notify, void* user_data);
 
   mutable std::mutex mutex_;
   std::condition_variable available_;
@@ -54,6 +56,8 @@ class EventQueue : public RefCounted<EventQueue> {
   bool watched_ = false;         // guarded by mutex_: somebody asked for the descriptor
   Notify notify_ = nullptr;      // guarded by mutex_
   void* notify_data_ = nullptr;
+  int notifying_ = 0;  // guarded by mutex_: calls of it that run
+  std::condition_variable notified_;
 };
 
 }  // namespace dqc::net

@@ -23,8 +23,8 @@ Verdict InDoubt(const FailureContext& c) {
 
 Verdict IoError(std::string_view text, const FailureContext& c) {
   if (c.effect) return InDoubt(c);
-  // Era D's catch-all for a read that lost its leader, and plain refusals of B and C.
-  return {Code::kSql, Outcome::kNotExecuted, text == "leader exec failed"};
+  // Era D's catch-all for a read that lost its leader; else a plain refusal of B or C.
+  return text == "leader exec failed" ? SessionLost() : Verdict{};
 }
 
 Verdict Judge(uint64_t code, std::string_view text, const FailureContext& c) {
@@ -74,7 +74,10 @@ Verdict Judge(uint64_t code, std::string_view text, const FailureContext& c) {
 
 Failure Classify(uint64_t code, std::string_view text, const FailureContext& context) {
   Verdict verdict = Judge(code, text, context);
-  if (context.administrative) verdict.session_lost = false;
+  if (context.administrative) {
+    verdict.session_lost = false;
+    if (verdict.code == Code::kSql) verdict.code = Code::kServer;  // there is no statement in it
+  }
   // The statements before the one that failed have been executed, each by itself (section 7.2).
   if (!context.single_statement && context.effect) verdict.outcome = Outcome::kMaybeExecuted;
 

@@ -43,6 +43,7 @@ void Operation::ResetOperation() {
   ticket = queued_at = retry_at = 0;
   tries = 0;
   last = Status();
+  perhaps_done = false;
   grouped = stay_alone = idempotent = strong = false;
   keeps = Lease::kNone;
   ResetResults();
@@ -62,6 +63,7 @@ void Operation::ResetResults() {
   rows_seen = frames_seen = bytes_seen = 0;
   saved = Status();
   own_transaction = script_as_exec = script_whole_rest = false;
+  script_transaction = undone_by_rollback = false;
   script_offset = script_next = 0;
   script_statement = {};
   header = nullptr;
@@ -70,7 +72,8 @@ void Operation::ResetResults() {
 bool Operation::can_run_again() const {
   if (status.ok() || abandoned || main.op != nullptr) return false;
   const bool harmless = idempotent || status.info()->outcome == Outcome::kNotExecuted;
-  return harmless && statements_done == 0 && (!any_batch || discard_rows);
+  const bool nothing_done = statements_done == 0 || undone_by_rollback;
+  return harmless && nothing_done && (!any_batch || discard_rows);
 }
 
 void Operation::PrepareToRunAgain() {

@@ -127,6 +127,7 @@ class Operation : public RefCounted<Operation>, public Deliverable {
   Time retry_at = 0;
   uint32_t tries = 0;
   Status last;              // why it is tried again
+  bool perhaps_done = false;  // an earlier try was perhaps executed
   bool grouped = false;     // runs inside a transaction of the pool's: no effect before its COMMIT
   bool stay_alone = false;  // never in a group
   bool idempotent = false;  // may run again even if it was perhaps executed
@@ -136,7 +137,11 @@ class Operation : public RefCounted<Operation>, public Deliverable {
   // The session's own.
   bool completed = false;    // the terminal event is out; what still arrives is thrown away
   bool abandoned = false;    // completed while requests of it were outstanding
-  bool effect_done = false;  // an earlier step may have changed something already
+  bool effect_done = false;  // an earlier step may have changed something for good
+  // A transaction that the script itself began is open; it ends with the connection.
+  bool script_transaction = false;
+  // It failed, and all that it did is in that transaction: a rollback makes it not executed.
+  bool undone_by_rollback = false;
   bool any_batch = false;
   uint64_t rows_seen = 0, frames_seen = 0, bytes_seen = 0;
   Status saved;  // multi-step: the failure to report after cleaning up

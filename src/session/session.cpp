@@ -98,6 +98,15 @@ void Session::Complete(Operation* op, Status status) noexcept {
   sink_->OnDone(IntrusivePtr<Operation>::Share(op));
 }
 
+// The outcome follows from what the steps of the operation did. A transaction of its own that is
+// still open on a connection that lives (`open`) may yet be committed, or rolled back.
+void Session::CompleteFailed(Operation* op, const Status& status, bool open) noexcept {
+  if (op->completed) return;
+  op->undone_by_rollback = op->script_transaction && !op->effect_done;
+  const bool maybe = op->effect_done || (open && op->script_transaction);
+  Complete(op, status.With(maybe ? Outcome::kMaybeExecuted : Outcome::kNotExecuted));
+}
+
 // The one request of `op` that is outstanding, or null.
 Request* Session::RequestOf(const Operation* op) const {
   Request* r = outstanding_.front();
@@ -110,8 +119,8 @@ Request* Session::RequestOf(const Operation* op) const {
 void Session::Abandon(Operation* op, const Status& status, Time now) {
   Request* request = RequestOf(op);
   const bool unsent = request != nullptr && request->sent == 0;
-  const bool maybe = op->effect_done || (request != nullptr && request->effect && !unsent);
-  Complete(op, status.With(maybe ? Outcome::kMaybeExecuted : Outcome::kNotExecuted));
+  if (request != nullptr && request->effect && !unsent) op->effect_done = true;
+  CompleteFailed(op, status, true);
   op->abandoned = true;
   if (unsent && request->step != Step::kRollback) return Withdraw(op, request, now);
   if (request != nullptr) ++abandoned_requests_;
@@ -228,7 +237,9 @@ void Session::FailPending(const Status& status) noexcept {
 void Session::Lose(const Status& status) {
   if (lost_.ok()) lost_ = status;
   FailPending(Status::Make(Code::kSessionLost, "the connection to " + options_.node +
-                                                   " lost its session: " + status.info()->message));
+                                                   " lost its session: " + status.info()->message)
+                  .With(Phase::kRequest)
+                  .WithNode(options_.node));
 }
 
 void Session::Fail(const Status& status) noexcept {
@@ -237,10 +248,7 @@ void Session::Fail(const Status& status) noexcept {
   if (lost_.ok()) lost_ = status;
   transaction_.Reset();  // the server ends it
   FlushBatch();
-  const auto finish = [&](Operation* op) {
-    const bool maybe = op->effect_done;
-    Complete(op, status.With(maybe ? Outcome::kMaybeExecuted : Outcome::kNotExecuted));
-  };
+  const auto finish = [&](Operation* op) { CompleteFailed(op, status, false); };
   for (Request* r = outstanding_.front(); r != nullptr; r = r->next) {
     if (r->op != nullptr && r->effect && r->sent_whole()) r->op->effect_done = true;
   }
@@ -360,7 +368,7 @@ void Session::OnDeadline(Time now) {
                     .WithNode(options_.node));
   }
   if (drain_deadline_ <= now) {
-    return Fail(Status::Make(Code::kSessionLost,
+    return Fail(Status::Make(Code::kNetwork,
                              "connection to " + options_.node +
                                  " dropped: what a cancelled operation left behind did not end "
                                  "within the time of option \"drain_timeout\"")

@@ -112,6 +112,7 @@ class Session {
  private:
   // session.cpp: life and deadlines
   void Complete(Operation* op, Status status) noexcept;
+  void CompleteFailed(Operation* op, const Status& status, bool open) noexcept;
   void Abandon(Operation* op, const Status& status, Time now);
   Request* RequestOf(const Operation* op) const;
   void Withdraw(Operation* op, Request* request, Time now);
@@ -179,6 +180,7 @@ class Session {
   bool FallBackToExec(Operation* op, const Status& status);
   bool AssignAfterAdd(Operation* op, Status* status);
   void FinishStatement(Operation* op, Status status);
+  void NoteScriptStatement(Operation* op);
   void ScriptNext(Operation* op);
   void ScriptPrepared(Operation* op, uint32_t stmt_id, uint64_t params, uint64_t tail);
   void ScriptPrepareFailed(Operation* op, Status status);

@@ -9,6 +9,25 @@ namespace dqc::session {
 using wire::RequestType;
 using wire::ResponseType;
 
+namespace {
+
+// May it change the database, once it is sent, so that the change outlives the connection?
+bool HasEffect(const Operation& op, const sql::Statement& statement) {
+  switch (statement.kind) {
+    case sql::Kind::kBegin:
+    case sql::Kind::kSavepoint:
+    case sql::Kind::kRollback:
+    case sql::Kind::kRollbackTo:
+      return false;
+    case sql::Kind::kCommit:
+      return true;
+    default:
+      return !statement.read_only() && !op.own_transaction && !op.grouped && !op.script_transaction;
+  }
+}
+
+}  // namespace
+
 void Session::StartExclusive(Operation* op) {
   op->Retain();
   exclusive_ = op;
@@ -59,7 +78,7 @@ void Session::AppendRun(Operation* op) {
   const bool script = op->kind == OpKind::kScript;
   const sql::Statement& statement = script ? op->script_statement.text : op->statement;
   const bool as_query = statement.yields_rows() && !op->script_as_exec;
-  const bool effect = !statement.read_only() && !op->own_transaction && !op->grouped;
+  const bool effect = HasEffect(*op, statement);
   const ResponseType reply = as_query ? ResponseType::kRows : ResponseType::kResult;
   op->header = nullptr;
   op->rows_seen = op->frames_seen = op->bytes_seen = 0;
@@ -197,7 +216,7 @@ void Session::FinishStatement(Operation* op, Status status) {
     EndExclusive(op);
     return Complete(op, std::move(status));
   }
-  if (status.ok() && !op->script_statement.text.read_only()) op->effect_done = true;
+  if (status.ok() && !op->completed) NoteScriptStatement(op);
   if (WayOf(Feature::kScriptTail, era_) == Way::kSend) {
     AppendMessage(Step::kFinalize, nullptr, RequestType::kFinalize, ResponseType::kEmpty,
                   wire::request::Finalize{0, op->script_statement.id});
@@ -207,6 +226,15 @@ void Session::FinishStatement(Operation* op, Status status) {
   ++op->statements_done;
   op->script_offset = op->script_next;
   ScriptNext(op);
+}
+
+// One more statement of a script was executed.
+void Session::NoteScriptStatement(Operation* op) {
+  const sql::Statement& statement = op->script_statement.text;
+  if (HasEffect(*op, statement)) op->effect_done = true;
+  if (statement.kind == sql::Kind::kBegin) op->script_transaction = true;
+  if (statement.kind == sql::Kind::kCommit || statement.kind == sql::Kind::kRollback)
+    op->script_transaction = false;
 }
 
 // Finds and prepares the statement at script_offset, or ends the script.
@@ -268,14 +296,14 @@ void Session::ScriptPrepareFailed(Operation* op, Status status) {
 }
 
 void Session::FinishScript(Operation* op, Status status) {
-  if (!status.ok()) {
-    if (op->effect_done)
-      status = status.With(Outcome::kMaybeExecuted);  // earlier statements stay done
-    status = status.WithSqlOffset(static_cast<int64_t>(op->script_statement.text.begin));
-  }
   auto held = IntrusivePtr<Operation>::Share(op);
   EndExclusive(op);
-  Complete(op, std::move(status));
+  if (status.ok()) {
+    Complete(op, Status());
+  } else {
+    status = status.WithSqlOffset(static_cast<int64_t>(op->script_statement.text.begin));
+    CompleteFailed(op, status, lost_.ok());
+  }
   if (op == init_.get()) EndInit();
 }
 

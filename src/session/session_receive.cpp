@@ -422,8 +422,14 @@ bool Session::TakeRows(Operation* op, wire::Reader& reader, RowsEnd* end, Time n
   if (option == nullptr) return true;
   undo();
   const Status limit =
-      Status::Make(Code::kLimit, std::string("the result exceeds option \"") + option + "\"");
-  Abandon(op, limit.With(Phase::kResult), now);
+      Status::Make(Code::kLimit, std::string("the result exceeds option \"") + option + "\"")
+          .With(Phase::kResult);
+  const bool executed = *end == RowsEnd::kDone && outstanding_.front()->effect;
+  if (executed && op->kind == OpKind::kStatement) {
+    Complete(op, limit.With(Outcome::kExecuted));
+  } else {
+    Abandon(op, limit, now);
+  }
   return false;
 }
 
@@ -431,7 +437,7 @@ void Session::SkipDrained(size_t size) {
   drained_bytes_ += size;
   const bool careful = WayOf(Feature::kDrainBeforeClose, era_) == Way::kNeeded;
   if (drained_bytes_ <= (careful ? options_.drain_bytes_era_d : options_.drain_bytes)) return;
-  Fail(Status::Make(Code::kSessionLost,
+  Fail(Status::Make(Code::kNetwork,
                     "connection to " + options_.node +
                         " dropped: the rest of a cancelled result exceeds option \"drain_bytes\"")
            .With(Phase::kResult)
@@ -476,13 +482,12 @@ void Session::OnStreamDied(Request* head) {
                                            "query again on the leader")
           .With(Phase::kResult)
           .WithNode(options_.node);
-  const bool effect = head->effect;
+  if (head->effect) op->effect_done = true;
   Retire(head);
   Retire(outstanding_.front());  // the sentinel, whose reply this is
   Lose(died);
   EndExclusive(op);
-  Complete(op,
-           died.With(effect || op->effect_done ? Outcome::kMaybeExecuted : Outcome::kNotExecuted));
+  CompleteFailed(op, died, false);
   if (op == init_.get()) EndInit();
 }
 

@@ -76,6 +76,7 @@ static void test_null_handles(void) {
 
 static void test_null_error(void) {
   CHECK_EQ(dqc_error_code(NULL), DQC_OK);
+  CHECK_EQ(dqc_error_class(NULL), DQC_CLASS_NONE);
   CHECK_STR(dqc_error_message(NULL), "");
   CHECK_STR(dqc_error_server_text(NULL), "");
   CHECK_STR(dqc_error_node(NULL), "");
@@ -345,6 +346,15 @@ static void test_constants(void) {
     }
   }
   CHECK(dqc_status_name(-999)[0] != '\0');
+  for (size_t i = 0; i < count; ++i) {
+    const int32_t kind = dqc_status_class(kStatuses[i]);
+    CHECK_EQ(kind == DQC_CLASS_NONE, kStatuses[i] >= 0);
+    CHECK(kind >= DQC_CLASS_NONE && kind <= DQC_CLASS_SERVER);
+  }
+  CHECK_EQ(dqc_status_class(-999), DQC_CLASS_PROTOCOL); /* of a later version */
+  CHECK_EQ(dqc_status_class(DQC_E_NOMEM), DQC_CLASS_LIMIT);
+  CHECK_EQ(dqc_status_class(DQC_E_BUSY_SNAPSHOT), DQC_CLASS_BUSY);
+  CHECK_EQ(dqc_status_class(DQC_E_SESSION_LOST), DQC_CLASS_LEADERSHIP);
   CHECK((DQC_HAS_ROWS_AFFECTED & DQC_HAS_LAST_INSERT_ID) == 0);
   CHECK_EQ(dqc_version_number(), DQC_VERSION_NUMBER);
   CHECK_STR(dqc_version(), "0.1.0");

@@ -96,6 +96,30 @@ static void DQC_CALL on_notify(void *user_data) {
   atomic_fetch_add(&notified, 1);
 }
 
+static atomic_int g_slow_entered, g_slow_left;
+static void DQC_CALL slow_notify(void *user_data) {
+  (void)user_data;
+  atomic_store(&g_slow_entered, 1);
+  sleep_ms(100);
+  atomic_store(&g_slow_left, 1);
+}
+
+/* What a notify call uses may go once it was replaced. */
+static void test_notify_ends_with_its_replacement(void) {
+  world w;
+  probe p = {0};
+  world_open(&w, THREADED, "normal", 0);
+  while (dqc_conn_state(w.conn) != DQC_STATE_READY) pump(&w);
+  pump(&w); /* nothing waits in the queue: it is not this thread that is notified */
+  CHECK_EQ(dqc_queue_set_notify(w.queue, slow_notify, NULL), DQC_OK);
+  OK(exec_async(w.conn, "INSERT INTO t VALUES(1)", &p));
+  while (!atomic_load(&g_slow_entered)) sleep_ms(1);
+  CHECK_EQ(dqc_queue_set_notify(w.queue, NULL, NULL), DQC_OK);
+  CHECK(atomic_load(&g_slow_left));
+  until_done(&w, &p, 1);
+  world_end(&w);
+}
+
 static void test_notify(void) {
   world w;
   probe p[6] = {{0}};
@@ -257,6 +281,7 @@ int main(void) {
   test_many_threads();
   test_poll();
   test_notify();
+  test_notify_ends_with_its_replacement();
   test_back_pressure();
   for (int mode = 0; mode < MODES; ++mode) test_pause(mode);
   test_churn();

@@ -219,6 +219,7 @@ TEST_F(Facade, ErrorsAreSharedAndGivenBack) {
     copy = r.error();
     dqc::error moved = std::move(r).error();
     EXPECT_EQ(moved.code(), DQC_E_CONSTRAINT);
+    EXPECT_EQ(moved.error_class(), dqc::error_class::constraint);
   }
   EXPECT_EQ(fake::count().errors, 1);
   EXPECT_STREQ(copy.message(), "constraint");

@@ -211,6 +211,9 @@ extern "C" {
 
 const char* dqc_status_name(dqc_status) { return "status"; }
 
+int32_t dqc_status_class(dqc_status status) {
+  return status == DQC_E_CONSTRAINT ? DQC_CLASS_CONSTRAINT : DQC_CLASS_NONE;
+}
 dqc_status dqc_error_code(const dqc_error* e) { return e == nullptr ? DQC_OK : e->code; }
 const char* dqc_error_message(const dqc_error* e) { return e == nullptr ? "" : e->message.c_str(); }
 int32_t dqc_error_outcome(const dqc_error*) { return DQC_OUTCOME_NOT_EXECUTED; }

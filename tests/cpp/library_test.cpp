@@ -40,6 +40,10 @@ TEST(Library, ARefusedConnectionIsToldWithItsNode) {
   const auto r = dqc::connection::open(kNobody);
   ASSERT_FALSE(r.ok());
   EXPECT_EQ(r.error().code(), DQC_E_CONNECT) << r.error().message();
+  EXPECT_EQ(r.error().error_class(), dqc::error_class::network);
+  EXPECT_EQ(dqc_error_class(r.error().get()), DQC_CLASS_NETWORK);
+  EXPECT_EQ(dqc::error().error_class(), dqc::error_class::none);
+  EXPECT_EQ(dqc::error::make(DQC_E_PARAMS, "mine").error_class(), dqc::error_class::misuse);
   EXPECT_EQ(r.error().phase(), DQC_PHASE_CONNECT);
   EXPECT_EQ(r.error().retry(), DQC_RETRY_SAFE);
   EXPECT_STREQ(r.error().node(), "127.0.0.1:1");

@@ -101,6 +101,7 @@ std::string ShortCell(const dqc_cell& cell) {
 Failure Describe(const dqc_error* error) {
   Failure f;
   f.code = dqc_error_code(error);
+  f.error_class = dqc_error_class(error);
   f.server_code = dqc_error_server_code(error);
   f.sqlite_code = dqc_error_sqlite_code(error);
   f.outcome = dqc_error_outcome(error);

@@ -48,7 +48,7 @@ std::string ShortCell(const dqc_cell& cell);
 
 struct Failure {
   dqc_status code = DQC_OK;
-  int32_t server_code = 0, sqlite_code = 0, outcome = 0, retry = 0, phase = 0;
+  int32_t error_class = 0, server_code = 0, sqlite_code = 0, outcome = 0, retry = 0, phase = 0;
   int64_t sql_offset = -1;
   std::string message, server_text, node;
 };

@@ -217,6 +217,8 @@ TEST_F(PoolGroupTest, ARollbackByOneMemberIsToldApart) {
   Done(1);
   host.Take();
   pool->OnCommitted(1, NoTransaction(), now);
+  now += 1'000;
+  pool->OnDeadline(now);
   // 2 is undone and runs again, alone; 3 failed; 4 and 5 were committed by themselves.
   EXPECT_THAT(host.Take(), ElementsAre(End(3, Code::kConstraint), End(4), End(5), "run 2 on 1"));
 }
@@ -283,13 +285,16 @@ TEST_F(PoolGroupTest, CancelDuringTheCommitMayHaveHappened) {
   EXPECT_THAT(host.Take(), ElementsAre(End(3, Code::kCancelled), End(2)));
 }
 
-TEST_F(PoolGroupTest, AMemberThatGivesUpInTheMiddleMayHaveHappened) {
-  Begun(2);
+TEST_F(PoolGroupTest, AMemberThatGivesUpInTheMiddleMayHaveHappenedIfItHadLeft) {
+  Begun(3);
+  host.running.at(1).front()->abandoned = true;  // by the session: it had been sent
+  Done(1, Failed(Code::kTimeout));
   Done(1, Failed(Code::kTimeout));
   Done(1);
   EXPECT_EQ(OutcomeOf(2), Outcome::kMaybeExecuted);
+  EXPECT_EQ(OutcomeOf(3), Outcome::kNotExecuted);
   pool->OnCommitted(1, Status(), now);
-  EXPECT_EQ(OutcomeOf(3), Outcome::kExecuted);
+  EXPECT_EQ(OutcomeOf(4), Outcome::kExecuted);
 }
 
 // Its node hangs: the writes that come later do not wait behind the COMMIT.

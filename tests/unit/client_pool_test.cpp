@@ -103,6 +103,25 @@ TEST_F(PoolTest, WhatMayHaveBeenExecutedNeverRunsAgain) {
   EXPECT_EQ(pool->stats().retried_leader + pool->stats().retried_busy, 0u);
 }
 
+// Whatever comes of a later try, or of the wait for it: the first may have been executed.
+TEST_F(PoolTest, WhatWasPerhapsExecutedStaysInDoubtWhenItRunsAgain) {
+  for (const bool answered : {true, false}) {
+    auto op = Make(1, "INSERT INTO t VALUES(1)", kSecond);
+    op->idempotent = true;
+    ASSERT_TRUE(Hand(op).ok());
+    if (!host.wanted.empty()) Open(1);
+    Done(1, Failed(Code::kNetwork, Outcome::kMaybeExecuted));
+    if (answered) {
+      Done(1, Failed(Code::kConstraint));
+    } else {
+      Done(1, Failed(Code::kBusy));
+      EXPECT_TRUE(pool->Cancel(1, now));
+    }
+    EXPECT_EQ(host.ended.back()->status.code(), answered ? Code::kConstraint : Code::kCancelled);
+    EXPECT_EQ(host.ended.back()->status.info()->outcome, Outcome::kMaybeExecuted);
+  }
+}
+
 TEST_F(PoolTest, WhatLostItsNodeRunsOnTheNextConnection) {
   ASSERT_TRUE(Submit(1, "INSERT INTO t VALUES(1)").ok());
   Open(1);

@@ -275,7 +275,7 @@ TEST(SessionCancel, DrainIsBoundedInBytes) {
       continue;
     }
     EXPECT_EQ(rig.session->state(), State::kClosed);
-    EXPECT_EQ(after->code(), Code::kSessionLost);
+    EXPECT_EQ(after->code(), Code::kNetwork);
     EXPECT_EQ(after->outcome(), Outcome::kMaybeExecuted);
     EXPECT_EQ(after->done, 1);
     EXPECT_EQ(big->done, 1);
@@ -297,7 +297,7 @@ TEST(SessionCancel, DrainIsBoundedInTime) {
     EXPECT_EQ(rig.session->state(), State::kReady);
     rig.Advance(1);
     EXPECT_EQ(rig.session->state(), State::kClosed);
-    EXPECT_EQ(after->code(), Code::kSessionLost);
+    EXPECT_EQ(after->code(), Code::kNetwork);
     EXPECT_EQ(script->done, 1);
     EXPECT_EQ(slow->code(), Code::kCancelled);
   }

@@ -48,7 +48,7 @@ const Row kRows[] = {
     {"D", 7, "stale", Code::kSql, false, Code::kSql, kNo, false},
     {"ABCD", 8, "attempt to write a readonly database", Code::kSql, false, Code::kSql, kNo, false},
     {"D", 9, "interrupted", Code::kSessionLost, true, Code::kSessionLost, kNo, true},
-    {"D", 10, "leader exec failed", Code::kSql, true, Code::kLeadershipLost, kMaybe, true},
+    {"D", 10, "leader exec failed", Code::kSessionLost, true, Code::kLeadershipLost, kMaybe, true},
     {"ABC", 10, "disk I/O error", Code::kSql, false, Code::kLeadershipLost, kMaybe, true},
     {"ABC", 778, "disk I/O error", Code::kSql, false, Code::kLeadershipLost, kMaybe, true},
     {"ABCD", 12, "no database opened", Code::kSessionLost, true, Code::kSessionLost, kNo, true},
@@ -100,10 +100,12 @@ TEST(SessionClassify, EveryRowForReadsAndWrites) {
       // Statements before the one that failed are done.
       context.single_statement = false;
       EXPECT_EQ(Classify(row.code, row.text, context).status.info()->outcome, kMaybe);
-      // Requests about the cluster have no session to lose.
+      // Requests about the cluster have no session to lose, and no statement.
       context.single_statement = true;
       context.administrative = true;
-      EXPECT_FALSE(Classify(row.code, row.text, context).session_lost);
+      const Failure admin = Classify(row.code, row.text, context);
+      EXPECT_FALSE(admin.session_lost);
+      EXPECT_NE(admin.status.code(), Code::kSql);
     }
   }
 }

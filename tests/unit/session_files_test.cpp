@@ -278,7 +278,7 @@ TEST(SessionFiles, TheRestOfACancelledOneHasABudget) {
     rig.session->Cancel(op->id, rig.now);
     rig.Flow();
     EXPECT_EQ(op->code(), Code::kCancelled);
-    EXPECT_EQ(next->code(), Code::kSessionLost);
+    EXPECT_EQ(next->code(), Code::kNetwork);
     EXPECT_THAT(std::string(next->status.message()), HasSubstr("drain_bytes"));
     EXPECT_EQ(rig.session->state(), State::kClosed);
   }
@@ -298,7 +298,7 @@ TEST(SessionFiles, DeadlineInTheMiddleAndInTheDrain) {
     if (stuck) {
       rig.Advance(1'000'001);
       EXPECT_EQ(rig.session->state(), State::kClosed);
-      EXPECT_EQ(rig.session->lost().code(), Code::kSessionLost);
+      EXPECT_EQ(rig.session->lost().code(), Code::kNetwork);
     } else {
       rig.Flow();
       ExpectUsable(rig);

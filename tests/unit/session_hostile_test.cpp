@@ -106,7 +106,7 @@ TEST(SessionHostile, EndlessParts) {
     rig.Flow();
     EXPECT_EQ(bad->code(), Code::kLimit);
     EXPECT_EQ(bad->rows.size(), 50u);
-    EXPECT_EQ(after->code(), Code::kSessionLost);
+    EXPECT_EQ(after->code(), Code::kNetwork);
     EXPECT_EQ(rig.session->state(), State::kClosed);
   }
 }

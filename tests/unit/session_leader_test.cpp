@@ -172,5 +172,79 @@ TEST(SessionLeader, WhatFailedUnexecutedRunsAgainElsewhere) {
   EXPECT_EQ(op->done, 1);
 }
 
+// Where a script may be cut, and what is left of it then. The sessions end with the connection: a
+// transaction of the script's own is gone with it.
+TEST(SessionLeader, AScriptCutInsideItsOwnTransactionDidNothing) {
+  struct Case {
+    const char* sql;
+    const char* at;  // the statement that is not answered
+    Outcome outcome;
+    bool again;
+  };
+  constexpr Outcome kNo = Outcome::kNotExecuted;
+  constexpr Outcome kMaybe = Outcome::kMaybeExecuted;
+  const Case cases[] = {
+      {"BEGIN; INSERT INTO t VALUES (1); COMMIT", "BEGIN", kNo, true},
+      {"BEGIN; INSERT INTO t VALUES (1); COMMIT", "INSERT", kNo, true},
+      {"BEGIN; INSERT INTO t VALUES (1); DROP TABLE u; COMMIT", "DROP", kNo, true},
+      {"BEGIN; INSERT INTO t VALUES (1); COMMIT", "COMMIT", kMaybe, false},
+      {"BEGIN; INSERT INTO t VALUES (1); COMMIT; SELECT 1", "SELECT", kMaybe, false},
+      {"BEGIN; INSERT INTO t VALUES (1); ROLLBACK; DROP TABLE u", "DROP", kMaybe, false},
+      {"BEGIN; INSERT INTO t VALUES (1); ROLLBACK; SELECT 1", "SELECT", kNo, false},
+      {"DROP TABLE u; BEGIN; INSERT INTO t VALUES (1); COMMIT", "INSERT", kMaybe, false},
+      {"SAVEPOINT a; INSERT INTO t VALUES (1); RELEASE a", "RELEASE", kMaybe, false},
+  };
+  for (const mock::Era era : kEras) {
+    for (const Case& c : cases) {
+      SCOPED_TRACE(std::string(c.sql) + " at " + c.at);
+      Ready rig(era);
+      rig.node.On(Match(RequestType::kExec, RequestType::kExecSql, RequestType::kQuery,
+                        RequestType::kQuerySql)
+                      .Sql(c.at),
+                  Do().Close());
+      const Op op = rig.Submit(Script(c.sql));
+      rig.Flow();
+      EXPECT_EQ(op->code(), Code::kNetwork);
+      EXPECT_EQ(op->outcome(), c.outcome);
+      EXPECT_EQ(op->can_run_again(), c.again);
+    }
+  }
+}
+
+// Alive, the connection still has the transaction open: a rollback is up to whoever has it.
+TEST(SessionLeader, AScriptThatFailsInsideItsOwnTransactionLeavesItOpen) {
+  for (const mock::Era era : kEras) {
+    for (const bool cancel : {false, true}) {
+      Ready rig(era);
+      const Match at = Match(RequestType::kExec, RequestType::kExecSql).Sql("INTO u");
+      rig.node.On(at, cancel ? Do().Stall().Default() : Do().Failure(5, "database is locked"));
+      const Op op = rig.Submit(Script("BEGIN; INSERT INTO t VALUES (1); INSERT INTO u VALUES (2)"));
+      rig.Flow();
+      if (cancel) rig.session->Cancel(op->id, rig.now);
+      EXPECT_EQ(op->code(), cancel ? Code::kCancelled : Code::kBusy);
+      EXPECT_EQ(op->outcome(), Outcome::kMaybeExecuted);
+      EXPECT_TRUE(op->undone_by_rollback);
+      EXPECT_TRUE(rig.session->may_be_in_transaction());
+    }
+  }
+}
+
+// What only the connection's transaction knows of ends with it.
+TEST(SessionLeader, WhatChangesNoDatabaseIsNeverInDoubt) {
+  for (const mock::Era era : kEras) {
+    for (const char* sql : {"BEGIN", "BEGIN IMMEDIATE", "SAVEPOINT a", "ROLLBACK", "ROLLBACK TO a",
+                            "COMMIT", "END", "RELEASE a"}) {
+      Ready rig(era);
+      rig.node.On(Match(RequestType::kExecSql), Do().Close());
+      const Op op = rig.Submit(sql);
+      rig.Flow();
+      EXPECT_EQ(op->code(), Code::kNetwork) << sql;
+      const std::string_view verb(sql);
+      const bool commits = verb == "COMMIT" || verb == "END" || verb == "RELEASE a";
+      EXPECT_EQ(op->outcome(), commits ? Outcome::kMaybeExecuted : Outcome::kNotExecuted) << sql;
+    }
+  }
+}
+
 }  // namespace
 }  // namespace dqc::session::test

@@ -29,8 +29,8 @@
  *  - The operations of one connection run, and complete, in the order of submission.
  *  - After fork() the child gets DQC_E_FORKED from every handle of the parent; freeing them there is
  *    silent.
- *  - Unknown status, event and cell types may appear in later versions: handle them by their error
- *    class or skip them.
+ *  - Later versions may know more statuses, events and cell types. A status that you do not know has
+ *    one of the classes that you do (dqc_status_class()); skip unknown events and cells.
  *
  * @threading in each block says which thread may call: "any"; "owner", the one thread that drives
  * the loop (with a threaded loop: any, one at a time for an object that is not a dqc_conn).
@@ -119,6 +119,30 @@ typedef int32_t dqc_status;
   (-46) /**< the server dropped the session, or we an idle transaction: reconnect */
 #define DQC_E_SERVER (-47) /**< another failure that the server reports */
 
+#define DQC_CLASS_NONE 0       /**< no failure */
+#define DQC_CLASS_MISUSE 1     /**< the call is wrong: MISUSE, CONFIG, PARAMS, UNSUPPORTED, FORKED */
+#define DQC_CLASS_CANCELLED 2  /**< the application did not want it any more */
+#define DQC_CLASS_TIMEOUT 3    /**< a deadline passed */
+#define DQC_CLASS_LIMIT 4      /**< too much, or no memory for it: LIMIT, NOMEM */
+#define DQC_CLASS_NETWORK 5    /**< no connection: RESOLVE, CONNECT, NETWORK, TLS, CLOSED */
+#define DQC_CLASS_PROTOCOL 6   /**< a bug, there or here, to be reported: PROTOCOL, INTERNAL */
+#define DQC_CLASS_SQL 7        /**< SQLite refused the statement */
+#define DQC_CLASS_CONSTRAINT 8 /**< a constraint failed */
+#define DQC_CLASS_BUSY 9       /**< somebody else was faster: BUSY, BUSY_SNAPSHOT */
+/** a loss of leadership, whatever it looks like: NOT_LEADER, LEADERSHIP_LOST, SESSION_LOST */
+#define DQC_CLASS_LEADERSHIP 10
+#define DQC_CLASS_SERVER 11 /**< another failure that the server reports */
+
+/**
+ * What kind of failure a status is, where there is no error object. docs/outcomes.md lists what
+ * happens in each class.
+ * @param[in] status any.
+ * @return a DQC_CLASS_ constant: DQC_CLASS_NONE if it is no failure, DQC_CLASS_PROTOCOL for a number
+ * that this version does not know. Codes of later versions belong to these classes.
+ * @threading any @since 0.1
+ */
+DQC_API int32_t DQC_CALL dqc_status_class(dqc_status status);
+
 /** The name of a status, as "constraint failed". @param[in] status any. @return static text.
  * @threading any @since 0.1 */
 DQC_API const char *DQC_CALL dqc_status_name(dqc_status status);
@@ -153,6 +177,10 @@ DQC_API uint32_t DQC_CALL dqc_version_number(void);
 
 /** The DQC_E_ constant; DQC_OK for NULL. @param[in] error nullable. @threading any @since 0.1 */
 DQC_API dqc_status DQC_CALL dqc_error_code(const dqc_error *error);
+
+/** What kind of failure it is: dqc_status_class() of its code. @param[in] error nullable.
+ * @threading any @since 0.1 */
+DQC_API int32_t DQC_CALL dqc_error_class(const dqc_error *error);
 
 /**
  * One line for a human: what failed, where, and what to do.
@@ -543,7 +571,8 @@ DQC_API int32_t DQC_CALL dqc_queue_wait(dqc_queue *queue, int64_t timeout_ms);
 
 /**
  * Call `notify` whenever the queue becomes non-empty. It runs on a thread of the library, may not
- * block, and may call no function of the library.
+ * block, and may call no function of the library. When this returns, no call of the one before runs
+ * any more, so what it uses may go.
  * @param[in] notify nullable: none. @param[in] user_data passed on.
  * @return DQC_OK.
  * @threading any @since 0.1

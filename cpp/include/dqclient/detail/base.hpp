@@ -140,6 +140,22 @@ class attempts_view {
   const dqc_error* error_;
 };
 
+/** What kind of failure an error is: the DQC_CLASS_ constants. Later versions may append some. */
+enum class error_class : int32_t {
+  none = DQC_CLASS_NONE,
+  misuse = DQC_CLASS_MISUSE,
+  cancelled = DQC_CLASS_CANCELLED,
+  timeout = DQC_CLASS_TIMEOUT,
+  limit = DQC_CLASS_LIMIT,
+  network = DQC_CLASS_NETWORK,
+  protocol = DQC_CLASS_PROTOCOL,
+  sql = DQC_CLASS_SQL,
+  constraint = DQC_CLASS_CONSTRAINT,
+  busy = DQC_CLASS_BUSY,
+  leadership = DQC_CLASS_LEADERSHIP,
+  server = DQC_CLASS_SERVER,
+};
+
 /**
  * Why a call failed, or nothing (false). Copies share one immutable object, so they are cheap and may go to any
  * thread. Failures of the facade itself (conversions, unknown columns) have no C object behind them.
@@ -190,6 +206,10 @@ class error {
   explicit operator bool() const noexcept { return code_ != DQC_OK; }
   /** A DQC_E_ constant; DQC_OK if there is none. */
   dqc_status code() const noexcept { return code_; }
+  /** What kind of failure it is; each code has one class, also codes of later versions. */
+  dqc::error_class error_class() const noexcept {
+    return static_cast<dqc::error_class>(dqc_status_class(code_));
+  }
   /** One line for a human, NUL-terminated; lives as long as this object. */
   const char* message() const& noexcept {
     if (handle_ != nullptr) return dqc_error_message(handle_);
