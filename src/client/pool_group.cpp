@@ -44,6 +44,12 @@ bool RollsBack(const Status& status) {
   }
 }
 
+// The server's own word that this statement was not executed, whatever it was a part of.
+bool Refused(const Status& status) {
+  const Code code = status.code();
+  return code == Code::kNotLeader || code == Code::kConstraint || code == Code::kBusy;
+}
+
 Status Lost() {
   return Status::Make(Code::kNetwork, "the connection was lost before the write was committed")
       .With(Phase::kRequest);
@@ -133,7 +139,7 @@ void Pool::OnMember(Conn* conn, IntrusivePtr<Operation> op, Time now) {
     if (const auto doubt = std::find(in_doubt_.begin(), in_doubt_.end(), op->id);
         doubt != in_doubt_.end()) {  // it ran behind the transaction's end, by itself
       in_doubt_.erase(doubt);
-      op->status = op->status.With(Outcome::kMaybeExecuted);
+      if (!Refused(op->status)) op->status = op->status.With(Outcome::kMaybeExecuted);
       return MemberEnds(std::move(op), now);
     }
     if (op->status.ok()) Undo(op.get(), Lost());

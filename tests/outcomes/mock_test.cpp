@@ -234,7 +234,8 @@ TEST(Mock, OutOfMemory) {
   mock::Server server(Era::kD);
   // More than what malloc keeps in reserve for a thread.
   constexpr size_t kMuch = 150u << 20;
-  server.On(Statement("INTO big"), Do().Raw(mock::HeaderBytes(kMuch / 8, 6)).Hang());
+  const mock::Bytes header = mock::HeaderBytes(kMuch / 8, 6);
+  server.On(Statement("INTO big"), Do().Raw(header).Delay(20).Raw(mock::Bytes(64)).Hang());
   const live::Args none;
   const live::Args args = {live::Arg::Blob(std::string(kMuch, 'x'))};
   for (const char* sql : {"INSERT INTO t VALUES (?)", "INSERT INTO big VALUES (1)"}) {

@@ -217,7 +217,7 @@ TEST_F(PoolGroupTest, ARollbackByOneMemberIsToldApart) {
   Done(1);
   host.Take();
   pool->OnCommitted(1, NoTransaction(), now);
-  now += 1'000;
+  now += 10'000;
   pool->OnDeadline(now);
   // 2 is undone and runs again, alone; 3 failed; 4 and 5 were committed by themselves.
   EXPECT_THAT(host.Take(), ElementsAre(End(3, Code::kConstraint), End(4), End(5), "run 2 on 1"));
@@ -251,6 +251,22 @@ TEST_F(PoolGroupTest, ALossBehindARollbackLeavesTheRestInDoubt) {
   EXPECT_EQ(OutcomeOf(4), Outcome::kExecuted);
   EXPECT_EQ(OutcomeOf(5), Outcome::kMaybeExecuted);
   EXPECT_EQ(pool->stats().waiting, 1u);
+}
+
+// A leader that steps down ends the transaction too; what it refused behind that runs again.
+TEST_F(PoolGroupTest, WhatWasRefusedBehindARollbackIsNotInDoubt) {
+  Begun(3);
+  Done(1, Server(Code::kNotLeader, 10250, "not leader"));
+  const auto third = host.TakeRunning(1), fourth = host.TakeRunning(1);
+  host.Take();
+  pool->OnClosed(1, now);
+  third->status = Server(Code::kNotLeader, 10250, "not leader");
+  pool->OnDone(0, third, true, now);
+  fourth->status = Server(Code::kLeadershipLost, 10506, "leadership lost");
+  pool->OnDone(0, fourth, true, now);
+  EXPECT_THAT(host.Take(), ElementsAre(End(4, Code::kLeadershipLost)));
+  EXPECT_EQ(OutcomeOf(4), Outcome::kMaybeExecuted);
+  EXPECT_EQ(pool->stats().waiting, 2u);
 }
 
 TEST_F(PoolGroupTest, ADeferredConstraintSendsEachItsOwnWay) {
