@@ -187,6 +187,7 @@ Status Shared::MayBlock() const {
 Result<IntrusivePtr<dqc_rows>> Shared::Begin(IntrusivePtr<Call> call) {
   DQC_TRY(MayBlock());
   BufferOpenCursors();
+  call->blocking = true;
   IntrusivePtr<dqc_rows> cursor = dqc_rows::Make(this);
   cursor->Start(call);
   Status accepted = Dispatch(std::move(call));

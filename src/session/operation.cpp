@@ -35,7 +35,7 @@ void Operation::ResetOperation() {
   statement = {};
   param_count = 0;
   statement_count = 1;
-  discard_rows = false;
+  discard_rows = blocking = false;
   servers_with_roles = true;
   join = {};
   prepared = nullptr;

@@ -96,6 +96,7 @@ class Operation : public RefCounted<Operation>, public Deliverable {
   uint64_t param_count = 0;
   uint32_t statement_count = 1;  // in the text; more than one only for exec without parameters
   bool discard_rows = false;
+  bool blocking = false;  // its caller does nothing else meanwhile
   bool servers_with_roles = true;
   // Of an ADD: the role to assign once the node is a member.
   struct Join {
@@ -126,7 +127,7 @@ class Operation : public RefCounted<Operation>, public Deliverable {
   Time queued_at = 0;
   Time retry_at = 0;
   uint32_t tries = 0;
-  Status last;              // why it is tried again
+  Status last;                // why it is tried again
   bool perhaps_done = false;  // an earlier try was perhaps executed
   bool grouped = false;     // runs inside a transaction of the pool's: no effect before its COMMIT
   bool stay_alone = false;  // never in a group

@@ -140,6 +140,8 @@ class Session {
 
   // session_send.cpp: what goes out
   void Pump(Time now);
+  const Operation* CursorAhead(const Operation& op) const;
+  void RefuseBehindCursor(Operation* op);
   bool NeedsEra(const Operation& op) const;
   void Start(Operation* op, Time now);
   void AppendHandshake();

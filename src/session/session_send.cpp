@@ -163,8 +163,34 @@ bool Session::NeedsEra(const Operation& op) const {
   return op.statement.kind == sql::Kind::kPragma || NeedsOf(op.statement, op.param_count).count > 0;
 }
 
+// The result at the head that is being buffered for a cursor of the caller's, who waits for `op`
+// and takes no rows meanwhile; or null.
+const Operation* Session::CursorAhead(const Operation& op) const {
+  const Request* head = outstanding_.front();
+  const Operation* cursor = head == nullptr ? nullptr : head->op;
+  const bool ahead = op.blocking && cursor != nullptr && head->streamed() &&
+                     cursor->no_backpressure && !cursor->completed;
+  return ahead ? cursor : nullptr;
+}
+
+// What cannot be buffered would never be taken: a blocking call behind it waits unsent, to fail then.
+void Session::RefuseBehindCursor(Operation* op) {
+  pending_.PopFront();
+  Complete(op, Status::Make(Code::kLimit,
+                            "a cursor on this connection is not read to its end, and the rest "
+                            "exceeds option \"buffer_max\": read it, or free it, before")
+                   .With(Phase::kRequest)
+                   .WithNode(options_.node));
+  op->Release();
+}
+
 void Session::Pump(Time now) {
   while (Operation* op = pending_.front()) {
+    if (const Operation* cursor = CursorAhead(*op)) {
+      if (cursor->unconsumed_bytes < options_.buffer_max) return;
+      RefuseBehindCursor(op);
+      continue;
+    }
     if (exclusive_ != nullptr) return;
     if (state_ != State::kHandshake && state_ != State::kReady) return;
     if (in_flight_bytes_ > 0 && in_flight_bytes_ + op->main.frame.size() > options_.pipeline_bytes)

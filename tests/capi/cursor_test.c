@@ -161,6 +161,29 @@ static void test_half_read(void) {
   mock_server_stop(mock);
 }
 
+/* Its rest does not fit: the other call fails at once, unsent, and the cursor goes on. */
+static void test_half_read_too_large(void) {
+  enum { ROWS = 30000 };
+  mock_server *mock = mock_server_start('D', "big_result", ROWS);
+  dqc_conn *conn = open_conn(mock, "buffer_max", "64KiB");
+  dqc_rows *first = open_rows(conn, "SELECT n FROM t");
+  for (int i = 0; i < 100; ++i) CHECK_EQ(dqc_rows_step(first, NULL), DQC_ROW);
+  for (int i = 0; i < 2; ++i) {
+    dqc_error *error = NULL;
+    CHECK_EQ(dqc_conn_exec(conn, "INSERT INTO t VALUES(1)", DQC_CSTR, NULL, 0, NULL, NULL, &error),
+             DQC_E_LIMIT);
+    CHECK_EQ(dqc_error_outcome(error), DQC_OUTCOME_NOT_EXECUTED);
+    CHECK(strstr(dqc_error_message(error), "buffer_max") != NULL);
+    dqc_error_free(error);
+  }
+  CHECK_EQ(mock_server_requests(mock, 8), 0);
+  CHECK_EQ(count_rest(first, 100), ROWS);
+  OK(dqc_conn_exec(conn, "INSERT INTO t VALUES(1)", DQC_CSTR, NULL, 0, NULL, NULL, &error));
+  dqc_rows_free(first);
+  dqc_conn_free(conn);
+  mock_server_stop(mock);
+}
+
 static void test_free_in_midstream(void) {
   mock_server *mock = mock_server_start('D', "big_result", 20000);
   dqc_conn *conn = open_conn(mock, "timeout", "30s");
@@ -226,6 +249,7 @@ int main(void) {
     test_conversions();
     test_big();
     test_half_read();
+    test_half_read_too_large();
     test_free_in_midstream();
     test_failures();
     test_admin();

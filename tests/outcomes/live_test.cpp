@@ -22,8 +22,7 @@ class OutcomesTest : public live::SqlTest {
     const dqc_call_options options = {sizeof(options), 0, timeout_ms};
     dqc_error* error = nullptr;
     Reply reply;
-    reply.status =
-        dqc_client_script(client.get(), sql, DQC_CSTR, &options, &reply.result, &error);
+    reply.status = dqc_client_script(client.get(), sql, DQC_CSTR, &options, &reply.result, &error);
     reply.failure = live::Describe(error);
     dqc_error_free(error);
     return reply;
@@ -147,9 +146,8 @@ TEST_P(OutcomesTest, Statements) {
   const Conn other = Open();
   EXPECT_TRUE(Is(Id("busy"), other.Exec("INSERT INTO t(x) VALUES (3)")));
   EXPECT_TRUE(Is(Id("busy"), other.Exec("BEGIN IMMEDIATE")));
-  EXPECT_TRUE(Is(Id("busy"), InTheEnd([&] {
-                   return client.Exec("INSERT INTO t(x) VALUES (3)", {}, 200);
-                 })));
+  EXPECT_TRUE(Is(Id("busy"),
+                 InTheEnd([&] { return client.Exec("INSERT INTO t(x) VALUES (3)", {}, 200); })));
   ASSERT_TRUE(conn.Exec("ROLLBACK").ok());
   ASSERT_TRUE(conn.Exec("BEGIN").ok());
   ASSERT_TRUE(conn.Query("SELECT * FROM t").ok());
@@ -177,8 +175,7 @@ TEST_P(OutcomesTest, Limits) {
     const Reply large = conn.Query("INSERT INTO t VALUES (zeroblob(100000)) RETURNING x");
     EXPECT_TRUE(Is(era() == 'D' ? Id("message-limit-write") : Id("message-limit"), large));
   }
-  EXPECT_TRUE(Is(Id("message-limit"),
-                 Open("max_message=64KiB").Query("SELECT zeroblob(100000)")));
+  EXPECT_TRUE(Is(Id("message-limit"), Open("max_message=64KiB").Query("SELECT zeroblob(100000)")));
   EXPECT_TRUE(Is(Id("message-limit"), Open("max_columns=2").Query("SELECT 1, 2, 3")));
 }
 
@@ -199,7 +196,8 @@ TEST_P(OutcomesTest, Scripts) {
     EXPECT_TRUE(Is(Id("script-later"), run(later)));
     EXPECT_EQ(count(), by_client ? "I3" : "I2");
     const char* inside =
-        "BEGIN; INSERT INTO t VALUES (8); INSERT INTO t VALUES (1); INSERT INTO t VALUES (9); COMMIT";
+        "BEGIN; INSERT INTO t VALUES (8); INSERT INTO t VALUES (1); INSERT INTO t VALUES (9); "
+        "COMMIT";
     EXPECT_TRUE(Is(by_client ? Id("script-rolled-back") : Id("script-open"), run(inside)));
     EXPECT_EQ(count(), by_client ? "I3" : "I2");
     if (!by_client) {

@@ -150,6 +150,23 @@ TEST(Mock, LostWhileItWasQuiet) {
   }
 }
 
+TEST(Mock, BehindACursor) {
+  mock::Server server(Era::kD);
+  server.On(Statement("big"),
+            Do().Rows({.columns = {"n"}, .rows = {}, .made = 30'000, .make = [](uint64_t i) {
+                         return mock::Row{static_cast<int64_t>(i)};
+                       }}));
+  const Conn conn(Dsn(server, "buffer_max=64KiB&high_water=4KiB&read_buffer=4KiB"));
+  dqc_rows* rows = nullptr;
+  ASSERT_EQ(dqc_conn_query(conn.get(), "SELECT big", DQC_CSTR, nullptr, 0, nullptr, &rows, nullptr),
+            DQC_OK);
+  EXPECT_TRUE(Is(Id("cursor"), conn.Exec(kWrite)));
+  EXPECT_EQ(server.Count(Statement(kWrite)), 0u);
+  const Reply rest = live::Drain(DQC_OK, rows, nullptr);
+  EXPECT_EQ(rest.rows.size(), 30'000u) << rest;
+  EXPECT_TRUE(conn.Exec(kWrite).ok());
+}
+
 TEST(Mock, BehindALoss) {
   mock::Server server(Era::kD);
   server.On(Match(RequestType::kPrepare).Sql("slow"), Do().Delay(50).Failure(10250, "not leader"));
@@ -168,8 +185,8 @@ TEST(Mock, Scripts) {
   for (const Era era : {Era::kA, Era::kD}) {
     for (const bool at_commit : {false, true}) {
       mock::Server server(era);
-      const Match at = Match(RequestType::kExec, RequestType::kExecSql)
-                           .Sql(at_commit ? "COMMIT" : "INTO u");
+      const Match at =
+          Match(RequestType::kExec, RequestType::kExecSql).Sql(at_commit ? "COMMIT" : "INTO u");
       server.On(Match(at).First(2), Do().Close());
       const Conn conn(Dsn(server));
       const char* id = at_commit ? Id("script-cut-commit") : Id("script-cut");

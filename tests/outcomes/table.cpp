@@ -39,11 +39,11 @@ const Words kCodes = {
     {"SERVER", DQC_E_SERVER},
 };
 const Words kClasses = {
-    {"misuse", DQC_CLASS_MISUSE},         {"cancelled", DQC_CLASS_CANCELLED},
-    {"timeout", DQC_CLASS_TIMEOUT},       {"limit", DQC_CLASS_LIMIT},
-    {"network", DQC_CLASS_NETWORK},       {"protocol", DQC_CLASS_PROTOCOL},
-    {"sql", DQC_CLASS_SQL},               {"constraint", DQC_CLASS_CONSTRAINT},
-    {"busy", DQC_CLASS_BUSY},             {"leadership", DQC_CLASS_LEADERSHIP},
+    {"misuse", DQC_CLASS_MISUSE},   {"cancelled", DQC_CLASS_CANCELLED},
+    {"timeout", DQC_CLASS_TIMEOUT}, {"limit", DQC_CLASS_LIMIT},
+    {"network", DQC_CLASS_NETWORK}, {"protocol", DQC_CLASS_PROTOCOL},
+    {"sql", DQC_CLASS_SQL},         {"constraint", DQC_CLASS_CONSTRAINT},
+    {"busy", DQC_CLASS_BUSY},       {"leadership", DQC_CLASS_LEADERSHIP},
     {"server", DQC_CLASS_SERVER},
 };
 const Words kOutcomes = {{"not executed", DQC_OUTCOME_NOT_EXECUTED},

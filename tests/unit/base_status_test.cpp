@@ -25,7 +25,8 @@ TEST(Status, EveryCodeHasAClass) {
 TEST(Status, ALostLeaderIsOneClassWhateverItLooksLike) {
   for (const Code code : {Code::kNotLeader, Code::kLeadershipLost, Code::kSessionLost})
     EXPECT_EQ(ClassOf(code), ErrorClass::kLeadership);
-  for (const Code code : {Code::kResolve, Code::kConnect, Code::kNetwork, Code::kTls, Code::kClosed})
+  for (const Code code :
+       {Code::kResolve, Code::kConnect, Code::kNetwork, Code::kTls, Code::kClosed})
     EXPECT_EQ(ClassOf(code), ErrorClass::kNetwork);
   for (const Code code :
        {Code::kMisuse, Code::kConfig, Code::kParams, Code::kUnsupported, Code::kForked})

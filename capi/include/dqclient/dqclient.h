@@ -119,14 +119,14 @@ typedef int32_t dqc_status;
   (-46) /**< the server dropped the session, or we an idle transaction: reconnect */
 #define DQC_E_SERVER (-47) /**< another failure that the server reports */
 
-#define DQC_CLASS_NONE 0       /**< no failure */
-#define DQC_CLASS_MISUSE 1     /**< the call is wrong: MISUSE, CONFIG, PARAMS, UNSUPPORTED, FORKED */
-#define DQC_CLASS_CANCELLED 2  /**< the application did not want it any more */
-#define DQC_CLASS_TIMEOUT 3    /**< a deadline passed */
-#define DQC_CLASS_LIMIT 4      /**< too much, or no memory for it: LIMIT, NOMEM */
-#define DQC_CLASS_NETWORK 5    /**< no connection: RESOLVE, CONNECT, NETWORK, TLS, CLOSED */
-#define DQC_CLASS_PROTOCOL 6   /**< a bug, there or here, to be reported: PROTOCOL, INTERNAL */
-#define DQC_CLASS_SQL 7        /**< SQLite refused the statement */
+#define DQC_CLASS_NONE 0      /**< no failure */
+#define DQC_CLASS_MISUSE 1    /**< the call is wrong: MISUSE, CONFIG, PARAMS, UNSUPPORTED, FORKED */
+#define DQC_CLASS_CANCELLED 2 /**< the application did not want it any more */
+#define DQC_CLASS_TIMEOUT 3   /**< a deadline passed */
+#define DQC_CLASS_LIMIT 4     /**< too much, or no memory for it: LIMIT, NOMEM */
+#define DQC_CLASS_NETWORK 5   /**< no connection: RESOLVE, CONNECT, NETWORK, TLS, CLOSED */
+#define DQC_CLASS_PROTOCOL 6  /**< a bug, there or here, to be reported: PROTOCOL, INTERNAL */
+#define DQC_CLASS_SQL 7       /**< SQLite refused the statement */
 #define DQC_CLASS_CONSTRAINT 8 /**< a constraint failed */
 #define DQC_CLASS_BUSY 9       /**< somebody else was faster: BUSY, BUSY_SNAPSHOT */
 /** a loss of leadership, whatever it looks like: NOT_LEADER, LEADERSHIP_LOST, SESSION_LOST */
