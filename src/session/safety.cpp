@@ -42,8 +42,9 @@ constexpr std::array<Rule, kFeatureCount> kRules = {{
      "leave it as it is"},
     {Feature::kPragmaCheckpoint, kSend, kRefuse, kRefuse, kRefuse, kRefuse, "PRAGMA wal_checkpoint",
      "check-pointing is the server's own business", "leave it to the server"},
-    {Feature::kDeleteDatabase, kSend, kRefuse, kRefuse, kRefuse, kByExec, "PRAGMA delete_database",
-     "this server does not know it", "drop the tables, or upgrade to dqlite 1.18.3 or later"},
+    {Feature::kDeleteDatabase, kSend, kRefuse, kRefuse, kRefuse, kOwnTransactionByExec,
+     "PRAGMA delete_database", "this server does not know it",
+     "drop the tables, or upgrade to dqlite 1.18.3 or later"},
     {Feature::kGrowBuffer, kNeeded, kNeeded, kNeeded, kNeeded, kNeeded, "", "", ""},
 }};
 

@@ -40,10 +40,10 @@ enum class Way : uint8_t {
   kSend,            // as it is
   kRefuse,          // never: it harms the server, or loses data
   kByQuery,         // by QUERY, also from exec
-  kByExec,          // by EXEC, also from query
   kOwnTransaction,  // by QUERY between our own BEGIN IMMEDIATE and COMMIT, unless a transaction is open
-  kSplitLocally,    // statement ends found by our scanner
-  kFallBackToExec,  // the server refuses without executing; then by EXEC
+  kOwnTransactionByExec,  // the same by EXEC
+  kSplitLocally,          // statement ends found by our scanner
+  kFallBackToExec,        // the server refuses without executing; then by EXEC
   kNeeded,
   kNotNeeded,
 };

@@ -56,8 +56,8 @@ void Session::RunStatement(Operation* op) {
       case Way::kOwnTransaction:
         own_transaction = true;
         break;
-      case Way::kByExec:
-        op->script_as_exec = true;
+      case Way::kOwnTransactionByExec:
+        own_transaction = op->script_as_exec = true;
         break;
       default:
         break;
@@ -160,7 +160,16 @@ void Session::StepDone(Operation* op, Step step, Status status, Time now) {
       break;
     case Step::kBegin: {
       const ErrorInfo* info = status.info();
-      if (info != nullptr && info->server_text.find("within a transaction") == std::string::npos) {
+      const bool inside =
+          info != nullptr && info->server_text.find("within a transaction") != std::string::npos;
+      if (inside && op->script_as_exec) {
+        status = Status::Make(Code::kUnsupported,
+                              "PRAGMA delete_database is refused inside a transaction: ROLLBACK "
+                              "would not undo it; instead, run it by itself")
+                     .With(Phase::kRequest)
+                     .WithNode(options_.node);
+      }
+      if (info != nullptr && (!inside || op->script_as_exec)) {
         FinishStatement(op, std::move(status));
         break;
       }

@@ -233,9 +233,13 @@ TEST_P(StatementsTest, DeleteDatabase) {
     return;
   }
   ASSERT_TRUE(conn.Exec("BEGIN IMMEDIATE").ok());
+  const Reply inside = conn.Exec("PRAGMA delete_database");
+  EXPECT_EQ(inside.status, DQC_E_UNSUPPORTED) << inside;
+  EXPECT_EQ(inside.failure.outcome, DQC_OUTCOME_NOT_EXECUTED);
+  ASSERT_TRUE(conn.Exec("COMMIT").ok());
+  EXPECT_EQ(Open().Query("SELECT count(*) FROM t").Text(), "I1");
   const Reply reply = conn.Exec("PRAGMA delete_database");
   ASSERT_TRUE(reply.ok()) << reply;
-  ASSERT_TRUE(conn.Exec("COMMIT").ok());
   EXPECT_EQ(Open().Query("SELECT * FROM t").status, DQC_E_SQL);
 }
 

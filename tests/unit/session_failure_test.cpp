@@ -152,7 +152,7 @@ TEST(SessionSafety, TheTable) {
       {Feature::kAttach, {kRefuse, kRefuse, kRefuse, kRefuse}},
       {Feature::kPragmaFormat, {kRefuse, kRefuse, kRefuse, kRefuse}},
       {Feature::kPragmaCheckpoint, {kRefuse, kRefuse, kRefuse, kRefuse}},
-      {Feature::kDeleteDatabase, {kRefuse, kRefuse, kRefuse, kByExec}},
+      {Feature::kDeleteDatabase, {kRefuse, kRefuse, kRefuse, kOwnTransactionByExec}},
       {Feature::kGrowBuffer, {kNeeded, kNeeded, kNeeded, kNeeded}},
   };
   ASSERT_EQ(std::size(lines), kFeatureCount);
@@ -225,11 +225,12 @@ TEST(SessionSafety, ManyParameters) {
   }
 }
 
-TEST(SessionSafety, DeleteDatabaseGoesByExec) {
+TEST(SessionSafety, DeleteDatabaseGoesByExecInATransaction) {
   Ready rig(mock::Era::kD);
   rig.Submit("PRAGMA delete_database");
   rig.Flow();
-  EXPECT_THAT(rig.Sent(), testing::ElementsAre("ExecSql PRAGMA delete_database"));
+  EXPECT_THAT(rig.Sent(), testing::ElementsAre("ExecSql BEGIN IMMEDIATE",
+                                               "ExecSql PRAGMA delete_database", "ExecSql COMMIT"));
 }
 
 TEST(SessionSafety, NothingThatNeedsTheEraLeavesBeforeItIsKnown) {
