@@ -241,7 +241,7 @@ void LeaderSearch::Followed(size_t index, const Answer& answer, Time now) {
   } else {
     if (Place* place = FindPlace(attempt.address)) place->backoff = place->ready_at = 0;
     attempt.state = Try::State::kIdle;
-    attempt.wake = After(now, random_.Jitter(options_.poll_us));
+    attempt.wake = PollAt(now);
   }
   try {
     if (index < attempts_.size()) attempt.named = answer.leader_address;
@@ -275,7 +275,7 @@ void LeaderSearch::Claimed(size_t index, Time now) {
   }
   if (place == nullptr || place->refused || now < place->claim_at) {
     attempt.state = Try::State::kIdle;
-    const Time wake = After(now, random_.Jitter(options_.poll_us));
+    const Time wake = PollAt(now);
     attempt.wake = place == nullptr ? wake : std::max(wake, place->claim_at);
     return;
   }
@@ -318,6 +318,16 @@ void LeaderSearch::PollObservers(Time now) {
     MarkFailed(attempt.address, attempt.since, now);
     DropAt(i);
   }
+}
+
+// A new leader is noticed within a small part of the time that there was none; many thousand
+// clients that wait ask less and less.
+Time LeaderSearch::PollAt(Time now) {
+  constexpr Time kMost = 500'000;
+  constexpr Time kPart = 32;
+  const Time poll = options_.poll_us;
+  const Time most = std::max(poll, std::min(8 * poll, kMost));
+  return After(now, random_.Jitter(std::clamp((now - begun_at_) / kPart, poll, most)));
 }
 
 void LeaderSearch::Ask(Try* observer, Time now) {

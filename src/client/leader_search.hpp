@@ -30,8 +30,10 @@ struct SearchOptions {
   // An attempt that is this late is given company. Where the last look-ups all took longer than
   // that, one at the known leader has twice their time, five times this at most.
   Time hedge_us = 200'000;
-  uint32_t parallel = 10;         // attempts at a time, once widened
-  Time poll_us = 50'000;          // observers are asked this often, jittered by a quarter
+  uint32_t parallel = 10;  // attempts at a time, once widened
+  // Observers are asked this often, jittered by a quarter; less and less often when the search drags
+  // on, up to eight times this or half a second.
+  Time poll_us = 50'000;
   Time backoff_min_us = 100'000;  // before a node that failed is dialled again; doubles, jittered
   Time backoff_max_us = 1'000'000;
   uint64_t seed = 1;  // of the shuffle and the jitter
@@ -175,6 +177,7 @@ class LeaderSearch {
   void PollObservers(Time now);
   void NewRound();
   void Ask(Try* observer, Time now);
+  Time PollAt(Time now);
 
   // Attempts and candidates (leader_search_nodes.cpp).
   uint64_t Dial(const std::string& address, bool direct, Time now);
@@ -223,6 +226,7 @@ class LeaderSearch {
   bool searching_ = false;
   bool widened_ = false;
   uint64_t round_ = 0;
+  Time begun_at_ = 0;  // the search
   Time round_at_ = kNever;
   Time retry_at_ = kNever;         // of what memory ran out for
   Time now_ = 0;                   // the latest that we were told

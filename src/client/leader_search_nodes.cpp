@@ -88,6 +88,7 @@ bool LeaderSearch::KeepObserver(size_t index) const {
 void LeaderSearch::Begin() {
   searching_ = true;
   widened_ = false;
+  begun_at_ = now_;
   round_at_ = kNever;
   rows_.clear();
   ++counters_.searches;

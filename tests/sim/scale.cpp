@@ -222,7 +222,7 @@ int Scale(const char* clients) {
     char* end = nullptr;
     const size_t count = std::strtoull(at, &end, 10);
     if (end == at || count == 0) return 2;
-    for (const Time election : {3500 * kMs, 150 * kMs}) {
+    for (const Time election : {30 * kSecond, 3500 * kMs, 150 * kMs}) {
       for (const bool black_hole : {false, true}) {
         Crowd crowd({count, election, black_hole});
         crowd.Run();

@@ -262,7 +262,8 @@ TEST_F(ClientLeaderSearch, ElectionOpensNoConnections) {
   };
   Run(3 * kSecond, reply);
   EXPECT_EQ(search_->counters().attempts, 3u);
-  EXPECT_GE(asks, 3 * 3000 / 63 - 3);  // every 50 ms, jittered by a quarter
+  // Every 50 ms, jittered by a quarter; every 94 ms in the end.
+  EXPECT_GE(asks, 3 * (1600 / 63 + 1400 / 118 - 2));
   EXPECT_LE(asks, 3 * 3000 / 38);
   EXPECT_GE(host_.rounds, 40);
   // The first that knows decides.
@@ -270,6 +271,66 @@ TEST_F(ClientLeaderSearch, ElectionOpensNoConnections) {
     if (Begins(line, "ask")) Follows(line.substr(4), "c");
   });
   EXPECT_EQ(search_->counters().attempts, 3u) << "c is an observer and speaks for itself";
+}
+
+TEST_F(ClientLeaderSearch, ALongSearchAsksLessAndLess) {
+  Make({"a"});
+  Want(1, 100 * kSecond);
+  Follows("a");
+  host_.Take();
+  int asks = 0;
+  const auto reply = [&](const std::string& line) {
+    ++asks;
+    Follows(line.substr(4));
+  };
+  const auto asks_within = [&](Time span) {
+    asks = 0;
+    Run(span, reply);
+    return asks;
+  };
+  EXPECT_GE(asks_within(kSecond / 2), 7);  // every 50 ms, a quarter more or less
+  asks_within(39 * kSecond / 2);
+  const int late = asks_within(10 * kSecond);
+  EXPECT_GE(late, 20);  // every 400 ms
+  EXPECT_LE(late, 34);
+  // The next search is a new one.
+  search_->Cancel(1);
+  host_.Take();
+  Want(2, 100 * kSecond);
+  Follows("a");
+  host_.Take();
+  EXPECT_GE(asks_within(kSecond / 2), 7);
+}
+
+// A leader that is in doubt: whoever asks has connections to it, and closes none yet.
+TEST_F(ClientLeaderSearch, LeaderThatHangsIsFoundOut) {
+  MakeWithLeader("a", {"a", "b", "c"});
+  search_->OnLeaderLost("a", now_);
+  search_->Want(0, kNever, now_);
+  EXPECT_THAT(host_.Take(), ElementsAre("dial a"));
+  Leads("a");
+  EXPECT_THAT(host_.Take(), ElementsAre("give 0 a")) << "it was only busy";
+
+  search_->OnLeaderLost("a", now_);
+  search_->Want(0, kNever, now_);
+  host_.Take();
+  Run(options_.hedge_us);
+  EXPECT_THAT(host_.Take(), UnorderedElementsAre("dial b", "dial c"));
+  Follows("b", "a");
+  Follows("c", "a");
+  bool elected = false;
+  Run(kSecond, [&](const std::string& line) {
+    if (Begins(line, "ask")) Follows(line.substr(4), elected ? "c" : "a");
+  });
+  elected = true;
+  std::vector<std::string> told;
+  Run(100 * kMs, [&](const std::string& line) {
+    if (line == "ask b") Follows("b", "c");
+    if (line == "ask c" || line == "dial c") Leads("c");
+    if (!Begins(line, "ask")) told.push_back(line);
+  });
+  EXPECT_THAT(told, ::testing::IsSupersetOf({"dial c", "give 0 c", "leader c"}));
+  EXPECT_TRUE(search_->idle());
 }
 
 TEST_F(ClientLeaderSearch, ObserverThatClaimsToLeadIsDialledAnew) {
