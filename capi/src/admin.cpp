@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 #include <cstring>
+#include <type_traits>
 
 #include "guard.hpp"
 #include "shared.hpp"
+#include "sql_text.hpp"
 #include "wire/message.hpp"
 
 namespace dqc::capi {
@@ -69,6 +71,26 @@ Status FillRequest(Call* call, const dqc_admin& admin) {
   }
 }
 
+// Whom to ask: by a client any node, else whoever leads.
+Status FillNode(Call* call, const dqc_admin& admin, bool of_client) {
+  const bool any_node = admin.verb == DQC_ADMIN_LEADER || admin.verb == DQC_ADMIN_CLUSTER ||
+                        admin.verb == DQC_ADMIN_DESCRIBE || admin.verb == DQC_ADMIN_WEIGHT;
+  if (!any_node || admin.text == nullptr) return {};
+  if (!of_client) return Misuse("a connection asks its own node: text is to be NULL");
+  const Result<client::Address> address = client::ParseAddress(admin.text, client::kDefaultPort);
+  DQC_TRY(address.status());
+  call->node = client::FormatAddress(*address);
+  return {};
+}
+
+Status FillDelete(const Shared& shared, Call* call, const dqc_admin& admin) {
+  if (admin.text != nullptr && shared.database != admin.text)
+    return Misuse("a database is deleted by those who have it open: text is another one's name");
+  call->kind = session::OpKind::kStatement;
+  call->discard_rows = true;
+  return SetText(shared, call, "PRAGMA delete_database", nullptr, 0, false);
+}
+
 Status CheckAdmin(const dqc_admin* admin) {
   if (admin == nullptr) return Misuse("the request is NULL");
   if (admin->struct_size < sizeof(dqc_admin) || admin->struct_size > 4096)
@@ -81,10 +103,15 @@ Status CheckAdmin(const dqc_admin* admin) {
 }
 
 Result<IntrusivePtr<Call>> AdminCall(Shared* shared, const dqc_admin* admin,
-                                     const dqc_call_options* options) {
+                                     const dqc_call_options* options, bool of_client) {
   DQC_TRY(CheckOptions(options));
   DQC_TRY(CheckAdmin(admin));
   IntrusivePtr<Call> call = shared->NewCall(session::OpKind::kAdmin, options);
+  if (admin->verb == DQC_ADMIN_DELETE_DATABASE) {
+    DQC_TRY(FillDelete(*shared, call.get(), *admin));
+    return call;
+  }
+  DQC_TRY(FillNode(call.get(), *admin, of_client));
   DQC_TRY(FillRequest(call.get(), *admin));
   return call;
 }
@@ -94,7 +121,7 @@ Status SubmitAdmin(Handle* handle, const dqc_admin* admin, const dqc_call_option
                    dqc_callback callback, void* user_data, uint64_t* op) {
   const Result<Shared*> shared = SharedOf(handle);
   DQC_TRY(shared.status());
-  auto call = AdminCall(*shared, admin, options);
+  auto call = AdminCall(*shared, admin, options, std::is_same_v<Handle, dqc_client>);
   DQC_TRY(call.status());
   return (*shared)->Submit(std::move(*call), callback, user_data, op);
 }
@@ -104,7 +131,7 @@ Status RunAdmin(Handle* handle, const dqc_admin* admin, const dqc_call_options* 
                 dqc_rows** out) {
   const Result<Shared*> shared = SharedOf(handle);
   DQC_TRY(shared.status());
-  auto call = AdminCall(*shared, admin, options);
+  auto call = AdminCall(*shared, admin, options, std::is_same_v<Handle, dqc_client>);
   DQC_TRY(call.status());
   if (out == nullptr) return (*shared)->RunBlocking(std::move(*call), nullptr);
   return (*shared)->BeginRows(std::move(*call), out);

@@ -55,6 +55,7 @@ Result<net::ClientOptions> ClientOptionsOf(const client::Config& config) {
   o.connection = ConnectionOptionsOf(config);
   o.connect_timeout_us = us(Key::kConnectTimeout);
   o.watch_us = us(Key::kWatchInterval);
+  o.silence_us = us(Key::kSilence);
   o.seeds = SeedsOf(config);
   o.search.hedge_us = us(Key::kHedgeDelay);
   o.search.parallel = number(Key::kParallelAttempts);

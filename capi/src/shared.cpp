@@ -72,7 +72,7 @@ Shared::Shared(IntrusivePtr<net::Loop> loop_in, IntrusivePtr<net::EventQueue> qu
       timeout_us(config.duration_us(Key::kTimeout)),
       connect_timeout_us(config.duration_us(Key::kConnectTimeout)),
       limits(config.limits()),
-      has_database(!config.database().empty()),
+      database(config.database()),
       strong_reads(config.flag(Key::kStrongReads)),
       leased(false) {
   loop->set_poll_us(config.duration_us(Key::kPollTime));
@@ -87,7 +87,7 @@ Shared::Shared(const Shared& client)
       timeout_us(client.timeout_us),
       connect_timeout_us(client.connect_timeout_us),
       limits(client.limits),
-      has_database(client.has_database),
+      database(client.database),
       strong_reads(client.strong_reads),
       leased(true) {}
 

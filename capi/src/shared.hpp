@@ -30,7 +30,7 @@ class Shared : public RefCounted<Shared> {
   const int64_t timeout_us;
   const int64_t connect_timeout_us;
   const Limits limits;
-  const bool has_database;
+  const std::string database;  // empty: none
   const bool strong_reads;
   const bool leased;
   session::Time deadline_max = session::kNever;  // of a transaction: no call lasts longer

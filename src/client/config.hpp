@@ -97,7 +97,7 @@ enum class KeyType : uint8_t { kText, kBool, kInteger, kBytes, kDuration, kEnum 
   X(ParallelAttempts, "parallel_attempts", kInteger, "10", 1, 1000, "", "0.1",                     \
     "attempts at a time of one search for the leader")                                             \
   X(PollInterval, "poll_interval", kDuration, "50ms", 1000, 60000000, "", "0.1",                   \
-    "how often a node without a leader is asked again, over the same connection")                  \
+    "how often a node without a leader is asked again, over the same connection; grows with time") \
   X(BackoffMin, "backoff_min", kDuration, "100ms", 1000, 3600000000, "", "0.1",                    \
     "wait before a node that failed is dialled again; doubles, jittered")                          \
   X(BackoffMax, "backoff_max", kDuration, "1s", 1000, 3600000000, "", "0.1",                       \
@@ -108,6 +108,8 @@ enum class KeyType : uint8_t { kText, kBool, kInteger, kBytes, kDuration, kEnum 
     "0.1",                                                                                         \
     "a connection whose transaction nobody uses for so long is closed, which rolls it back; 0: "   \
     "never")                                                                                       \
+  X(Silence, "silence", kDuration, "1s", 0, 3600000000, "", "0.1",                                 \
+    "a leader that owes an answer for longer is doubted: others are asked who leads; 0: never")    \
   X(WatchInterval, "watch_interval", kDuration, "0", 0, 86400000000, "", "0.1",                    \
     "how often the watcher asks for the members and the leader; 0: no watching")                   \
   X(PoolMin, "pool_min", kInteger, "1", 0, 10000, "", "0.1", "connections that a pool keeps open") \

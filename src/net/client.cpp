@@ -29,36 +29,15 @@ Client::Client(IntrusivePtr<Loop> loop, IntrusivePtr<EventQueue> out, ClientOpti
       search_(options_.search, this),
       pool_(options_.pool, this) {
   // What is noted while a policy decides is never lost for want of memory.
-  given_.reserve(options_.pool.max);
-  refused_.reserve(options_.pool.max);
+  given_.reserve(options_.pool.max + 1);  // one more: a doubt of ours
+  refused_.reserve(options_.pool.max + 1);
   returned_.reserve(options_.pool.max);
-  search_.SetSeeds(options_.seeds);
+  TakeSeeds(options_.seeds);
   search_.SetMembers(options_.members);
   give_up_.client = this;
 }
 
 Client::~Client() = default;
-
-// Every entry: libuv's frames may be above, and memory may run out. What happens meanwhile, on
-// connections that are told something, is noted and handled at the end: a policy that decides is not
-// called again.
-template <typename Work>
-void Client::Enter(Work work) noexcept {
-  const auto held = IntrusivePtr<Client>::Share(this);
-  const bool outermost = !std::exchange(inside_, true);
-  try {
-    work();
-    if (outermost) Process();
-  } catch (const std::bad_alloc&) {
-    pool_.EndAll(Status::OutOfMemory());
-  }
-  if (!outermost) return;
-  FinishIfClosed();
-  Publish();
-  Flush();
-  inside_ = false;
-  UpdateTimer();
-}
 
 // ------------------------------------------------------------------------- from the application
 
@@ -106,6 +85,7 @@ Status Client::Accept(const IntrusivePtr<QueuedOperation>& op) {
     EndTransaction(op);
     return {};
   }
+  if (!op->node.empty()) return Visit(op);
   return pool_.Submit(IntrusivePtr<session::Operation>::Share(op.get()), Loop::Now());
 }
 
@@ -116,7 +96,15 @@ void Client::RunClose(IntrusivePtr<QueuedOperation> op) {
     return Emit(std::move(op));
   }
   close_op_ = std::move(op);
-  pool_.Close(close_op_->deadline, Loop::Now());
+  CloseAll(close_op_->deadline);
+}
+
+void Client::CloseAll(Time deadline) {
+  pool_.Close(deadline, Loop::Now());
+  for (const auto& slot : slots_) {
+    if (slot->visitor == nullptr) continue;
+    slot->connection->Cut(Status::Make(Code::kClosed, "the client is closed").With(Phase::kClose));
+  }
 }
 
 void Client::GiveUp() noexcept {
@@ -126,7 +114,7 @@ void Client::GiveUp() noexcept {
     const auto self = IntrusivePtr<Client>::Adopt(static_cast<OwnCommand*>(command)->client);
     self->Enter([&] {
       const Time now = Loop::Now();
-      self->pool_.Close(now, now);
+      self->CloseAll(now);
       self->pool_.OnDeadline(now);
     });
   };
@@ -173,7 +161,7 @@ void Client::CancelHere(uint64_t op_id) noexcept {
 void Client::CancelOnSlots(uint64_t op_id) noexcept {
   for (size_t i = 0; i < slots_.size(); ++i) {
     const IntrusivePtr<Connection> connection = slots_[i]->connection;
-    if (slots_[i]->pooled) connection->CancelHere(op_id);
+    if (slots_[i]->pooled || slots_[i]->visitor != nullptr) connection->CancelHere(op_id);
   }
 }
 
@@ -203,7 +191,7 @@ void Client::Resume(QueuedOperation* op) noexcept {
 }
 
 Status Client::SetNodes(client::Nodes nodes) {
-  return Tell([nodes = std::move(nodes)](Client& self) { self.search_.SetSeeds(nodes); });
+  return Tell([nodes = std::move(nodes)](Client& self) { self.TakeSeeds(nodes); });
 }
 
 Client::Snapshot Client::snapshot() const {
@@ -215,6 +203,7 @@ void Client::Publish() noexcept {
   std::lock_guard<std::mutex> lock(mutex_);
   snapshot_.pool = pool_.stats();
   snapshot_.search = search_.counters();
+  snapshot_.search.attempts += visits_;
   try {
     if (snapshot_.leader != search_.leader()) snapshot_.leader = search_.leader();
   } catch (const std::bad_alloc&) {
@@ -244,8 +233,12 @@ void Client::Flush() noexcept {
 void Client::OnOwnedDone(IntrusivePtr<QueuedOperation> op) noexcept { done_.PushBack(op.Detach()); }
 
 void Client::OnConnection(Connection* connection) noexcept {
+  if (inside_) return;
   const bool closed = connection->session().state() == State::kClosed;
-  if (!inside_ && (closed || !done_.empty())) Enter([] {});
+  if (closed || !done_.empty()) return Enter([] {});
+  // What runs on a lease passes us by.
+  const bool unwatched = options_.silence_us != 0 && silence_due_ == kNever;
+  if (unwatched && connection->silent_since() != kNever) UpdateTimer();
 }
 
 void Client::OnReturned(Connection* connection) noexcept {
@@ -258,6 +251,7 @@ void Client::Process() {
   if (pool_.next_deadline() <= now) pool_.OnDeadline(now);
   if (watch_at_ <= now) Look(now);
   if (next_ending() <= now) ResumeEndings();
+  if (doubting_ || silence_due_ <= now) Doubt(now);
   while (ProcessOne()) {
   }
 }
@@ -271,6 +265,10 @@ bool Client::ProcessOne() {
   if (!given_.empty()) {
     const Given given = given_.front();
     given_.erase(given_.begin());
+    if (given.request == kDoubt) {
+      EndDoubt(given.attempt, now);
+      return true;
+    }
     if (Slot* slot = FindSlot(given.attempt)) slot->pooled = true;
     if (options_.watch_us > 0 && watch_at_ == kNever) watch_at_ = now + options_.watch_us;
     pool_.OnOpened(given.request, given.attempt, now);
@@ -279,7 +277,11 @@ bool Client::ProcessOne() {
   if (!refused_.empty()) {
     const Refused refused = std::move(refused_.front());
     refused_.erase(refused_.begin());
-    pool_.OnRefused(refused.request, refused.status, now);
+    if (refused.request == kDoubt) {
+      EndDoubt(0, now);
+    } else {
+      pool_.OnRefused(refused.request, refused.status, now);
+    }
     return true;
   }
   if (!returned_.empty()) {
@@ -318,6 +320,7 @@ bool Client::ProcessOne() {
 }
 
 void Client::HandleDone(IntrusivePtr<QueuedOperation> op) {
+  if (!op->node.empty()) return EndVisit(std::move(op));
   const IntrusivePtr<Connection> connection = std::move(op->connection);
   op->connection = nullptr;
   auto* slot = connection ? static_cast<Slot*>(connection->owner_data()) : nullptr;
@@ -329,6 +332,7 @@ void Client::HandleDone(IntrusivePtr<QueuedOperation> op) {
     if (slot != nullptr) HandleInternal(internal, slot);
     return;
   }
+  if (slot != nullptr && slot->cut) op->cut = true;
   if (slot != nullptr && !Usable(*slot)) {
     // Members of a group that are still under way have their own answers coming, and may run again
     // then; cut off they could not.
@@ -358,8 +362,9 @@ void Client::Register() {
 
 void Client::UpdateTimer() {
   if (timer_ == nullptr) return;
-  const Time due =
-      std::min({search_.next_deadline(), pool_.next_deadline(), watch_at_, next_ending()});
+  silence_due_ = SilenceDue();
+  const Time due = std::min({search_.next_deadline(), pool_.next_deadline(), watch_at_,
+                             next_ending(), silence_due_});
   if (due >= timer_at_ || due == kNever) return;  // an early alarm looks again
   timer_at_ = due;
   const Time now = Loop::Now();
@@ -379,9 +384,13 @@ void Client::UpdateTimer() {
 }
 
 void Client::FinishIfClosed() {
-  if (closed_ || !pool_.closing() || !pool_.empty() || !endings_.empty()) return;
+  const bool empty = pool_.empty() && endings_.empty() && !Visited();
+  if (closed_ || !pool_.closing() || !empty) return;
   closed_ = true;
   watch_at_ = kNever;
+  search_.Cancel(kDoubt);
+  doubting_ = false;
+  CancelLookups();
   while (!slots_.empty()) Detach(*TakeSlot(slots_.back()->id));
   while (session::Operation* op = done_.PopFront()) op->Release();  // our own questions
   if (close_op_) Emit(std::exchange(close_op_, nullptr));

@@ -9,6 +9,7 @@
 
 #include "client/leader_search.hpp"
 #include "client/pool.hpp"
+#include "net/lookup.hpp"
 #include "net/transaction.hpp"
 
 namespace dqc::net {
@@ -21,7 +22,8 @@ struct ClientOptions {
   client::Nodes members;                              // known from an earlier time
   std::function<Result<client::Nodes>()> read_nodes;  // null: there is only what is given here
   std::function<Status(const client::Nodes&)> write_nodes;  // null: members are not written back
-  session::Time watch_us = 0;                    // how often the cluster is looked at; 0: never
+  session::Time watch_us = 0;            // how often the cluster is looked at; 0: never
+  session::Time silence_us = 1'000'000;  // until a leader that owes an answer is doubted; 0: never
   session::Time connect_timeout_us = 5'000'000;  // of one attempt, and of a check
 };
 
@@ -30,6 +32,7 @@ struct ClientOptions {
 // Target says is on the loop's thread.
 class Client final : public Target,
                      private ConnectionOwner,
+                     private Lookup::Owner,
                      private client::LeaderSearch::Host,
                      private client::Pool::Host {
  public:
@@ -61,9 +64,18 @@ class Client final : public Target,
     std::string address;
     IntrusivePtr<Connection> connection;
     bool pooled = false;
-    bool legacy = false;  // speaks the protocol of before 1.0
-    bool watch = false;   // of the watcher, to a member that does not lead
-    bool asking = false;  // by the watcher
+    bool legacy = false;                       // speaks the protocol of before 1.0
+    bool watch = false;                        // of the watcher, to a member that does not lead
+    bool asking = false;                       // by the watcher
+    bool cut = false;                          // its node was silent, and another leads
+    bool spared = false;                       // runs what was cut off elsewhere already
+    const QueuedOperation* visitor = nullptr;  // the one operation that it was made for
+  };
+  struct Seed {
+    client::Node node;
+    std::vector<std::string> addresses;  // of the nodes that its name stands for, if several
+    IntrusivePtr<Lookup> lookup;         // under way
+    session::Time looked_up_at = 0;
   };
   struct Given {
     uint64_t request, attempt;
@@ -79,6 +91,7 @@ class Client final : public Target,
   Status Tell(Work work);
   Status Accept(const IntrusivePtr<QueuedOperation>& op);
   void RunClose(IntrusivePtr<QueuedOperation> op);
+  void CloseAll(session::Time deadline);
   void CancelHere(uint64_t op_id) noexcept;
   void CancelOnSlots(uint64_t op_id) noexcept;
   template <typename Work>
@@ -89,11 +102,29 @@ class Client final : public Target,
   void HandleAnswer(const InternalOperation& op, Slot* slot);
   void HandleInternal(InternalOperation* op, Slot* slot);
   void OnMembers(const InternalOperation& op);
-  Slot* MakeSlot(uint64_t id, const std::string& address, bool watch);
+  Slot* MakeSlot(uint64_t id, const std::string& address, bool watch = false,
+                 const QueuedOperation* visitor = nullptr);
   void MakeConnection(Slot* slot);
   void HandleConnect(InternalOperation* op, Slot* slot);
   bool TryLegacy(const InternalOperation& op, Slot* slot);
   void HandleAsk(InternalOperation* op, Slot* slot);
+
+  // client_seeds.cpp
+  void TakeSeeds(const client::Nodes& nodes);
+  void LookUpSeeds(session::Time now);
+  void OnLookup(Lookup* lookup) noexcept override;
+  void CancelLookups() noexcept;
+
+  // client_visit.cpp
+  Status Visit(const IntrusivePtr<QueuedOperation>& op);
+  void EndVisit(IntrusivePtr<QueuedOperation> op);
+  bool Visited() const;
+
+  // client_doubt.cpp
+  bool Silent(const Slot& slot, session::Time now) const;
+  session::Time SilenceDue() const;
+  void Doubt(session::Time now);
+  void EndDoubt(uint64_t attempt, session::Time now);
 
   // client_watch.cpp
   void Look(session::Time now);
@@ -178,11 +209,16 @@ class Client final : public Target,
   std::vector<Slot*> returned_;
   std::vector<Given> given_;
   std::vector<Refused> refused_;
+  std::vector<Seed> seeds_;
   client::Nodes members_;
   std::map<std::string, bool> up_;  // by address as dialled: did it answer the last time?
   session::Time watch_at_ = session::kNever;
   session::Time nodes_read_at_ = 0;
   uint64_t next_watch_ = uint64_t{1} << 63;  // numbers of slots that the search does not know
+  uint64_t visits_ = 0;                      // ever
+  bool doubting_ = false;
+  session::Time doubt_at_ = 0;  // not again before
+  session::Time silence_due_ = session::kNever;
   bool refresh_members_ = false;
   bool refreshing_ = false;
   bool inside_ = false;      // an entry is being handled

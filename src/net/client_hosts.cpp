@@ -96,6 +96,7 @@ void Client::HandleAnswer(const InternalOperation& op, Slot* slot) {
 
 void Client::HandleInternal(InternalOperation* op, Slot* slot) {
   if (slot->watch) return HandleWatch(op, slot);
+  if (slot->visitor != nullptr) return (void)TryLegacy(*op, slot);  // its end comes by itself
   const Time now = Loop::Now();
   const uint64_t id = slot->id;
   const bool ok = op->status.ok();
@@ -136,10 +137,12 @@ bool Client::TryLegacy(const InternalOperation& op, Slot* slot) {
       op.status.info()->phase != Phase::kHandshake) {
     return false;
   }
+  IntrusivePtr<InternalOperation> connect = InternalOperation::Connect();  // first: it may throw
   slot->legacy = true;
-  Detach(*slot);
+  const IntrusivePtr<Connection> refused = slot->connection;  // closed
   MakeConnection(slot);
-  RunInternal(slot, InternalOperation::Connect());
+  refused->SetOwner(nullptr, nullptr);
+  RunInternal(slot, std::move(connect));
   return true;
 }
 
@@ -202,11 +205,13 @@ void Client::OnMembers(const InternalOperation& op) {
 
 // ------------------------------------------------------------------------------------ LeaderSearch
 
-Client::Slot* Client::MakeSlot(uint64_t id, const std::string& address, bool watch) {
+Client::Slot* Client::MakeSlot(uint64_t id, const std::string& address, bool watch,
+                               const QueuedOperation* visitor) {
   auto slot = std::make_unique<Slot>();
   slot->id = id;
   slot->address = address;
   slot->watch = watch;
+  slot->visitor = visitor;
   MakeConnection(slot.get());
   std::lock_guard<std::mutex> lock(slots_mutex_);
   slots_.push_back(std::move(slot));
@@ -220,6 +225,10 @@ void Client::MakeConnection(Slot* slot) {
   options.session.ask_leader = true;
   options.session.legacy = slot->legacy;
   if (slot->watch) options.session.init_sql.clear();  // runs no SQL
+  if (slot->visitor != nullptr) {  // whatever it leads or serves
+    options.session.ask_leader = false;
+    options.session.database.clear();
+  }
   slot->connection =
       IntrusivePtr<Connection>::Adopt(new Connection(loop_, out_, std::move(options), hooks_));
   slot->connection->SetOwner(this, slot);
@@ -227,7 +236,7 @@ void Client::MakeConnection(Slot* slot) {
 
 void Client::Dial(uint64_t attempt, const std::string& address) {
   IntrusivePtr<InternalOperation> op = InternalOperation::Connect();  // first: it may throw
-  RunInternal(MakeSlot(attempt, address, false), std::move(op));
+  RunInternal(MakeSlot(attempt, address), std::move(op));
 }
 
 void Client::Ask(uint64_t attempt) {
@@ -249,6 +258,7 @@ void Client::Refuse(uint64_t request, const Status& status) {
 void Client::OnRound() {
   constexpr Time kPause = 250'000;
   const Time now = Loop::Now();
+  LookUpSeeds(now);
   if (!options_.read_nodes || now - nodes_read_at_ < kPause) return;
   nodes_read_at_ = now;
   const Result<client::Nodes> nodes = options_.read_nodes();
@@ -281,8 +291,12 @@ void Client::Unwant(uint64_t request) { search_.Cancel(request); }
 
 void Client::Run(uint64_t conn, IntrusivePtr<session::Operation> op) {
   auto queued = IntrusivePtr<QueuedOperation>::Adopt(static_cast<QueuedOperation*>(op.Detach()));
+  Slot* slot = FindSlot(conn);
+  // What keeps one leader after the other too busy to lead would be cut again and again.
+  slot->spared =
+      queued->cut && queued->kind == session::OpKind::kStatement && queued->statement.read_only();
   queued->owned = true;
-  queued->connection = FindSlot(conn)->connection;
+  queued->connection = slot->connection;
   queued->strong ? RunBarrier(queued) : Hand(queued);
 }
 

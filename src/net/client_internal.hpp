@@ -1,11 +1,14 @@
 /* SPDX-License-Identifier: MIT */
-// What a client asks servers on its own behalf.
+// What the files of a client share: its entry, and what it asks servers on its own behalf.
 #pragma once
 
 #include "net/client.hpp"
 #include "wire/message.hpp"
 
 namespace dqc::net {
+
+// The client's own request to the search; the pool's are numbered from 1.
+inline constexpr uint64_t kDoubt = 0;
 
 class Client::InternalOperation final : public QueuedOperation {
  public:
@@ -94,5 +97,26 @@ class Client::InternalOperation final : public QueuedOperation {
     (void)wire::Encode(message, 0, main.frame);
   }
 };
+
+// Every entry: libuv's frames may be above, and memory may run out. What happens meanwhile, on
+// connections that are told something, is noted and handled at the end: a policy that decides is not
+// called again.
+template <typename Work>
+void Client::Enter(Work work) noexcept {
+  const auto held = IntrusivePtr<Client>::Share(this);
+  const bool outermost = !std::exchange(inside_, true);
+  try {
+    work();
+    if (outermost) Process();
+  } catch (const std::bad_alloc&) {
+    pool_.EndAll(Status::OutOfMemory());
+  }
+  if (!outermost) return;
+  FinishIfClosed();
+  Publish();
+  Flush();
+  inside_ = false;
+  UpdateTimer();
+}
 
 }  // namespace dqc::net

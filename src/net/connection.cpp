@@ -142,6 +142,10 @@ void Connection::CancelAll() noexcept {
   Guarded([&] { session_.CancelAll(Loop::Now()); });
 }
 
+void Connection::Cut(const Status& status) noexcept {
+  Guarded([&] { session_.Fail(status); });
+}
+
 void Connection::RunClose(IntrusivePtr<QueuedOperation> op) noexcept {
   if (!close_op_) {
     close_op_ = op;
@@ -255,6 +259,7 @@ bool Connection::ReadSome() {
       return false;
     case IoResult::Kind::kOk: {
       const session::Time now = Loop::Now();
+      if (owed_since_ != kNever) owed_since_ = now;
       if (flushed_at_ != 0) loop_->SawReplyAfter(now - std::exchange(flushed_at_, 0));
       heard_at_ = now;
       session_.Received(got.size, now);
@@ -351,6 +356,11 @@ void Connection::KeepUp() noexcept {
   Publish();
   if (state == State::kClosed) return TearDown();
   if (state == State::kNew) return;
+  if (session_.idle() || owner_ == nullptr) {
+    owed_since_ = kNever;
+  } else if (owed_since_ == kNever) {
+    owed_since_ = Loop::Now();
+  }
   if (transport_ && session_.has_output() && !write_blocked_) loop_->MarkDirty(this);
   UpdateInterest();
   UpdateTimer();
@@ -361,6 +371,7 @@ void Connection::UpdateInterest() {
   const int wanted = (session_.wants_read() ? UV_READABLE : 0) | (write_blocked_ ? UV_WRITABLE : 0);
   if (wanted == interest_) return;
   interest_ = wanted;
+  if (owed_since_ != kNever) owed_since_ = Loop::Now();  // not listened to is not silent
   loop_->InterestChanged();
   if (wanted == 0) {
     uv_poll_stop(poll_);

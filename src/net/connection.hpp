@@ -58,6 +58,11 @@ class Connection final : public Target, private session::Sink, private Dialer::O
   void PauseHere(uint64_t op_id, bool pause) noexcept;
   void ResumeHere() noexcept;
   void CancelAll() noexcept;
+  void Cut(const Status& status) noexcept;  // as if it had broken
+  // Since when the node owes an answer and says nothing; kNever if it owes none.
+  session::Time silent_since() const {
+    return session_.wants_read() ? owed_since_ : session::kNever;
+  }
 
   // --- the loop's own
   Connection* next = nullptr;
@@ -107,9 +112,10 @@ class Connection final : public Target, private session::Sink, private Dialer::O
   session::Time timer_at_ = session::kNever;
   int interest_ = 0;
   bool write_blocked_ = false;
-  IntrusivePtr<QueuedOperation> close_op_;  // while the loop knows it as a closer
-  bool registered_ = false;                 // counted in the loop, holds a reference to itself
-  session::Time flushed_at_ = 0;            // of the last request, for adaptive polling
+  IntrusivePtr<QueuedOperation> close_op_;      // while the loop knows it as a closer
+  bool registered_ = false;                     // counted in the loop, holds a reference to itself
+  session::Time flushed_at_ = 0;                // of the last request, for adaptive polling
+  session::Time owed_since_ = session::kNever;  // or when it was heard of last; for the owner
   session::Time heard_at_ = 0;
   session::State logged_ = session::State::kNew;
   std::atomic<session::State> state_{session::State::kNew};

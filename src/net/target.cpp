@@ -13,9 +13,10 @@ void QueuedOperation::ResetQueued() {
   out = nullptr;
   target = nullptr;
   connection = nullptr;
-  owned = rolls_back = again = false;
+  owned = rolls_back = again = cut = false;
   tx = nullptr;
   failure = Status();
+  node.clear();
   for (Posted& posted : posted_) posted.under_way = false;
 }
 

@@ -4,6 +4,7 @@
 
 #include <atomic>
 #include <cstdint>
+#include <string>
 #include <string_view>
 
 #include "net/event_queue.hpp"
@@ -61,6 +62,8 @@ class QueuedOperation : public session::Operation {
   Status failure;                       // kEnd: why it is rolled back; ok: it is committed
   bool rolls_back = false;              // kEnd: even if `failure` is ok
   bool again = false;                   // kEnd: it was rolled back, and is to be run again
+  std::string node;  // of a client's: to be asked in the leader's place; empty: the leader
+  bool cut = false;  // of a client's: ran on a leader that was silent, and was cut off
 
   QueuedOperation();
   ~QueuedOperation() override;

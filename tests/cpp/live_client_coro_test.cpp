@@ -31,6 +31,7 @@ TEST_P(LiveCoroClient, EveryVerb) {
     EXPECT_EQ((co_await db.script(Sql("DELETE FROM $; DELETE FROM $"))).statements(), 2u);
     EXPECT_EQ(co_await Count(db), 0);
     EXPECT_EQ((co_await db.leader()).address, db.leader_address());
+    EXPECT_EQ((co_await db.describe(db.leader_address())).weight, 0u);
     EXPECT_TRUE(db.set_nodes(co_await db.cluster()).ok());
     {
       coro::connection lease = co_await db.acquire();

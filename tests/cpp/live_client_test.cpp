@@ -28,6 +28,11 @@ TEST_P(LiveClient, RunsStatementsAndScripts) {
   EXPECT_GE(stats.completed, 5u);
   EXPECT_EQ(db.leader_address(), OneNode().Address(0));
   EXPECT_EQ(db.leader().value().address, OneNode().Address(0));
+  EXPECT_EQ(db.leader(OneNode().Address(0)).value().address, OneNode().Address(0));
+  EXPECT_EQ(db.cluster(OneNode().Address(0)).value().size(), 1u);
+  EXPECT_TRUE(db.weight(0, OneNode().Address(0)).ok());
+  EXPECT_EQ(db.describe(OneNode().Address(0)).value().weight, 0u);
+  EXPECT_EQ(db.describe("no address:").error().code(), DQC_E_CONFIG);
   EXPECT_TRUE(db.set_nodes(db.cluster().value()).ok());
   EXPECT_TRUE(db.set_nodes({{1, OneNode().Address(0)}}).ok());
   EXPECT_EQ(db.set_nodes({{1, "not an address:x"}}).error().code(), DQC_E_CONFIG);

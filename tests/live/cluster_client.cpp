@@ -100,6 +100,16 @@ Reply Client::Query(std::string_view sql, const Args& args, uint64_t timeout_ms,
   return Drain(status, rows, error);
 }
 
+Reply Client::Admin(int32_t verb, uint64_t node_id, uint64_t value, const char* text,
+                    uint64_t timeout_ms) const {
+  const dqc_admin request = {sizeof(request), verb, node_id, value, text};
+  const dqc_call_options options = {sizeof(options), 0, timeout_ms};
+  dqc_error* error = nullptr;
+  dqc_rows* rows = nullptr;
+  const dqc_status status = dqc_client_admin(get(), &request, &options, &rows, &error);
+  return Drain(status, rows, error);
+}
+
 Conn Client::Acquire(Reply* reply, uint64_t timeout_ms) const {
   const dqc_call_options options = {sizeof(options), 0, timeout_ms};
   dqc_error* error = nullptr;

@@ -50,6 +50,8 @@ class Client {
              uint32_t flags = 0) const;
   Reply Query(std::string_view sql, const Args& args = {}, uint64_t timeout_ms = 0,
               uint32_t flags = 0) const;
+  Reply Admin(int32_t verb, uint64_t node_id = 0, uint64_t value = 0, const char* text = nullptr,
+              uint64_t timeout_ms = 0) const;
   Conn Acquire(Reply* reply = nullptr, uint64_t timeout_ms = 0) const;
   dqc_status ExecAsync(std::string_view sql, Pending* p, const Args& args = {},
                        uint64_t timeout_ms = 0, uint32_t flags = 0) const;

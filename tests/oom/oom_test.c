@@ -175,6 +175,10 @@ static void client_work(run *r) {
   for (int i = 0; i < 3; ++i)
     SUBMIT(dqc_client_exec_async(r->client, "INSERT INTO t VALUES(1)", DQC_CSTR, NULL, 0, &patience,
                                  on_event, p, NULL, &error));
+  char node[32];
+  snprintf(node, sizeof(node), "127.0.0.1:%u", (unsigned)mock_server_port(r->mock));
+  const dqc_admin describe = {sizeof(describe), DQC_ADMIN_DESCRIBE, 0, 0, node};
+  SUBMIT(dqc_client_admin_async(r->client, &describe, &patience, on_event, p, NULL, &error));
   wait_for_all(r);
   tx_work(r, &patience);
   SUBMIT(dqc_client_close_async(r->client, &patience, on_event, p, NULL, &error));

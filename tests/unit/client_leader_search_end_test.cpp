@@ -352,6 +352,33 @@ TEST_F(ClientLeaderSearchEnd, NodesAreReadAgainEachRound) {
   EXPECT_TRUE(search_->idle());
 }
 
+// A name among the seeds turns out to stand for several nodes.
+TEST_F(ClientLeaderSearchEnd, SeedsMayBecomeOthersInEachRound) {
+  options_.may_follow = [](const std::string&) { return false; };
+  Make({"name"});
+  host_.on_round = [&] { search_->SetSeeds(Addresses({"a", "b", "c"})); };
+  Want(1);
+  Follows("name");
+  host_.Take();
+  Run(70 * kMs, [&](const std::string& line) {
+    if (Begins(line, "dial") && line != "dial c") Follows(line.substr(5));
+  });
+  EXPECT_EQ(host_.dials["c"], 1);
+  Leads("c");
+  EXPECT_TRUE(search_->idle());
+  // They have vanished since.
+  host_.on_round = [&] { search_->SetSeeds(Addresses({"d", "e"})); };
+  host_.dials.clear();
+  search_->OnLeaderLost("c", now_);
+  Want(2);
+  Run(3 * kSecond, [&](const std::string& line) {
+    if (Begins(line, "dial") && line != "dial d") Fails(line.substr(5));
+  });
+  EXPECT_EQ(host_.dials["a"], 1) << "no more than the first time";
+  Leads("d");
+  EXPECT_TRUE(search_->idle());
+}
+
 TEST_F(ClientLeaderSearchEnd, NodeListMayChangeAtAnyTime) {
   MakeWithLeader("a", {"a", "b"});
   search_->OnLeaderLost("a", now_);

@@ -68,6 +68,20 @@ void PrintAttempts(const dqc_error* error) {
   }
 }
 
+// " weight 7, failure domain 1", or nothing of a node that does not say.
+std::string Describe(dqc_client* client, const char* address) {
+  const dqc_admin request = {sizeof(request), DQC_ADMIN_DESCRIBE, 0, 0, address};
+  const dqc_call_options options = {sizeof(options), 0, 1000};
+  dqc_rows* raw_rows = nullptr;
+  const dqc_status status = dqc_client_admin(client, &request, &options, &raw_rows, nullptr);
+  const Owned<dqc_rows> rows(raw_rows);
+  if (status != DQC_OK || dqc_rows_step(rows.get(), nullptr) != DQC_ROW) return " does not answer";
+  const auto number = [&](size_t column) {
+    return std::to_string(static_cast<unsigned long long>(dqc_rows_int64(rows.get(), column)));
+  };
+  return " weight " + number(1) + ", failure domain " + number(0);
+}
+
 int PrintMembers(dqc_client* client) {
   dqc_admin request{};
   request.struct_size = sizeof(request);
@@ -80,9 +94,10 @@ int PrintMembers(dqc_client* client) {
   dqc_client_leader(client, leader, sizeof(leader));
   if (status == DQC_OK) std::printf("leader: %s\n", leader);
   while (status >= 0 && (status = dqc_rows_step(rows.get(), &raw_error)) == DQC_ROW) {
-    std::printf("%20llu  %-24s %s\n",
-                static_cast<unsigned long long>(dqc_rows_int64(rows.get(), 0)),
-                dqc_rows_text(rows.get(), 1, nullptr), RoleName(dqc_rows_int64(rows.get(), 2)));
+    const char* address = dqc_rows_text(rows.get(), 1, nullptr);
+    std::printf("%20llu  %-24s %-8s %s\n",
+                static_cast<unsigned long long>(dqc_rows_int64(rows.get(), 0)), address,
+                RoleName(dqc_rows_int64(rows.get(), 2)), Describe(client, address).c_str());
   }
   const Owned<dqc_error> error(raw_error);
   if (!error) return EXIT_SUCCESS;

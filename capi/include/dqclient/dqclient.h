@@ -1260,8 +1260,8 @@ DQC_API void DQC_CALL dqc_rows_free(dqc_rows *rows);
 #define DQC_ADMIN_ASSIGN 3   /**< node_id, value = DQC_ROLE_ */
 #define DQC_ADMIN_REMOVE 4   /**< node_id */
 #define DQC_ADMIN_TRANSFER 5 /**< node_id, 0: the leader chooses */
-#define DQC_ADMIN_DESCRIBE 6 /**< rows: failure_domain, weight of the node connected to */
-#define DQC_ADMIN_WEIGHT 7   /**< value: weight of the node connected to, until it restarts */
+#define DQC_ADMIN_DESCRIBE 6 /**< rows: failure_domain, weight of the node asked */
+#define DQC_ADMIN_WEIGHT 7   /**< value: weight of the node asked, until it restarts */
 /** text = database; rows: name, size, offset, data: the pieces of the main file, then those of the
  * write-ahead log. `size` is that of the whole file, `offset` the place of `data` in it; an empty file
  * is one row. A database of any size passes in little memory: rows that are not taken hold the server
@@ -1270,6 +1270,10 @@ DQC_API void DQC_CALL dqc_rows_free(dqc_rows *rows);
 #define DQC_ADMIN_DUMP 8
 
 #define DQC_ADMIN_JOIN 9 /**< ADD, then ASSIGN: node_id, text = address, value = DQC_ROLE_ */
+/** text = database, NULL or the own one: it is empty then, for everybody, at once; readers finish with
+ * what they see. DQC_E_UNSUPPORTED on servers before 1.18.2 and inside a transaction, which could not
+ * undo it; DQC_E_BUSY while somebody else writes. */
+#define DQC_ADMIN_DELETE_DATABASE 10
 
 #define DQC_ROLE_VOTER 0
 #define DQC_ROLE_STANDBY 1
@@ -1302,14 +1306,17 @@ DQC_API dqc_status DQC_CALL dqc_conn_admin(dqc_conn *conn, const dqc_admin *requ
                                            const dqc_call_options *options, dqc_rows **out,
                                            dqc_error **error);
 
-/** Like dqc_conn_admin_async(), of the leader; for DESCRIBE and WEIGHT of another node use a dqc_conn.
+/** Like dqc_conn_admin_async(), of the leader. LEADER, CLUSTER, DESCRIBE and WEIGHT also of another
+ * node: `text` is its address then, to which the option "address_map" applies, and it is asked over a
+ * connection of its own.
  * @threading owner; any if threaded @since 0.1 */
 DQC_API dqc_status DQC_CALL dqc_client_admin_async(dqc_client *client, const dqc_admin *request,
                                                    const dqc_call_options *options,
                                                    dqc_callback callback, void *user_data,
                                                    uint64_t *op, dqc_error **error);
 
-/** Like dqc_conn_admin(), of the leader. @threading owner; any if threaded @since 0.1 */
+/** Blocking form of dqc_client_admin_async(). @param[out] out nullable: rows, free with
+ * dqc_rows_free(). @threading owner; any if threaded @since 0.1 */
 DQC_API dqc_status DQC_CALL dqc_client_admin(dqc_client *client, const dqc_admin *request,
                                              const dqc_call_options *options, dqc_rows **out,
                                              dqc_error **error);

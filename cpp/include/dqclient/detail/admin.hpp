@@ -39,8 +39,13 @@ struct admin_request {
   uint64_t value = 0;
   std::string text = {};
 
-  static admin_request leader() { return {DQC_ADMIN_LEADER}; }
-  static admin_request cluster() { return {DQC_ADMIN_CLUSTER}; }
+  // `node`: the one to ask, of a client; else the leader, or the node connected to.
+  static admin_request leader(std::string_view node = {}) {
+    return {DQC_ADMIN_LEADER, 0, 0, std::string(node)};
+  }
+  static admin_request cluster(std::string_view node = {}) {
+    return {DQC_ADMIN_CLUSTER, 0, 0, std::string(node)};
+  }
   static admin_request add(uint64_t id, std::string_view address) {
     return {DQC_ADMIN_ADD, id, 0, std::string(address)};
   }
@@ -52,8 +57,13 @@ struct admin_request {
   }
   static admin_request remove(uint64_t id) { return {DQC_ADMIN_REMOVE, id}; }
   static admin_request transfer(uint64_t id) { return {DQC_ADMIN_TRANSFER, id}; }
-  static admin_request describe() { return {DQC_ADMIN_DESCRIBE}; }
-  static admin_request weight(uint64_t weight) { return {DQC_ADMIN_WEIGHT, 0, weight}; }
+  static admin_request describe(std::string_view node = {}) {
+    return {DQC_ADMIN_DESCRIBE, 0, 0, std::string(node)};
+  }
+  static admin_request weight(uint64_t weight, std::string_view node = {}) {
+    return {DQC_ADMIN_WEIGHT, 0, weight, std::string(node)};
+  }
+  static admin_request delete_database() { return {DQC_ADMIN_DELETE_DATABASE}; }
   static admin_request dump(std::string_view database) {
     return {DQC_ADMIN_DUMP, 0, 0, std::string(database)};
   }

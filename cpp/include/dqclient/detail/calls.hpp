@@ -177,11 +177,13 @@ namespace detail {
 template <class D>
 class admin_calls {
  public:
-  /** The leader this node knows of; id 0 if none. */
-  auto leader() { return self().template request<node_info>(admin_request::leader()); }
-  /** All nodes. */
-  auto cluster() {
-    return self().template request<std::vector<node_info>>(admin_request::cluster());
+  /** The leader this node knows of; id 0 if none. `node`: of a client, the node to ask. */
+  auto leader(std::string_view node = {}) {
+    return self().template request<node_info>(admin_request::leader(node));
+  }
+  /** All nodes; `node` as of leader(). */
+  auto cluster(std::string_view node = {}) {
+    return self().template request<std::vector<node_info>>(admin_request::cluster(node));
   }
   /** Add a node as a spare; leader only, as the next four. */
   auto add(uint64_t id, std::string_view address) {
@@ -199,10 +201,16 @@ class admin_calls {
   auto transfer(uint64_t id = 0) {
     return self().template request<void>(admin_request::transfer(id));
   }
-  /** What the connected node says of itself. */
-  auto describe() { return self().template request<node_description>(admin_request::describe()); }
-  /** Set the weight of the connected node, until it restarts. */
-  auto weight(uint64_t w) { return self().template request<void>(admin_request::weight(w)); }
+  /** What the node says of itself; `node` as of leader(). */
+  auto describe(std::string_view node = {}) {
+    return self().template request<node_description>(admin_request::describe(node));
+  }
+  /** Set the weight of the node, until it restarts; `node` as of leader(). */
+  auto weight(uint64_t w, std::string_view node = {}) {
+    return self().template request<void>(admin_request::weight(w, node));
+  }
+  /** Delete the database that is open here: it is empty then, for everybody. Needs dqlite 1.18.3. */
+  auto delete_database() { return self().template request<void>(admin_request::delete_database()); }
   /** The files of a database, whole in memory; see also connection::dump_pieces(). */
   auto dump(std::string_view database) {
     return self().template request<std::vector<database_file>>(admin_request::dump(database));
