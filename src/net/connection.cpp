@@ -344,6 +344,7 @@ void Connection::AfterEntry() noexcept {
 }
 
 void Connection::KeepUp() noexcept {
+  Publish();
   const State state = session_.state();
   if (state != std::exchange(logged_, state)) {
     if (state == State::kReady) Log(LogLevel::kInfo, "handshake", "ready");
@@ -353,7 +354,6 @@ void Connection::KeepUp() noexcept {
       Log(LogLevel::kInfo, "close", session_.lost().message());
     }
   }
-  Publish();
   if (state == State::kClosed) return TearDown();
   if (state == State::kNew) return;
   if (session_.idle() || owner_ == nullptr) {

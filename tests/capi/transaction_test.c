@@ -57,9 +57,9 @@ static void test_idle(int mode) {
   dqc_client *client = client_new(&w);
   dqc_conn *conn = lease(&w, client);
   world_connect(&w);
+  const int64_t start = now_ms();
   until_exec(&w, conn, "BEGIN IMMEDIATE", DQC_OK);
   until_exec(&w, w.conn, "INSERT INTO t VALUES(1)", DQC_OK);
-  const int64_t start = now_ms();
   UNTIL(&w, r.idle == 1);
   CHECK(now_ms() - start >= 140);
   CHECK(strstr(r.message, "held the write lock, was idle for 0.15 s and was rolled back") != NULL);
