@@ -13,7 +13,14 @@ Status Client::Visit(const IntrusivePtr<QueuedOperation>& op) {
   ++visits_;
   RunInternal(slot, std::move(connect));
   op->connection = slot->connection;
-  Hand(op);
+  const Status& lost = slot->connection->session().lost();
+  if (lost.ok()) {
+    Hand(op);
+  } else {  // it could not even begin to connect
+    op->status = lost;
+    op->Retain();
+    done_.PushBack(op.get());
+  }
   return {};
 }
 
