@@ -332,7 +332,10 @@ void Client::HandleDone(IntrusivePtr<QueuedOperation> op) {
     if (slot != nullptr) HandleInternal(internal, slot);
     return;
   }
-  if (slot != nullptr && slot->cut) op->cut = true;
+  if (slot != nullptr) {
+    slot->spared = false;
+    op->cut |= slot->cut;
+  }
   if (slot != nullptr && !Usable(*slot)) {
     // Members of a group that are still under way have their own answers coming, and may run again
     // then; cut off they could not.

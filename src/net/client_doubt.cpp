@@ -47,9 +47,11 @@ void Client::EndDoubt(uint64_t attempt, Time now) {
   const uint64_t leader = found->connection->session().leader_id();
   Detach(*found);
   for (const auto& slot : slots_) {
+    // One address may stand for several nodes; servers of before 1.0 tell no ids.
     const uint64_t id = slot->connection->session().leader_id();
-    if ((id != 0 && id == leader) || slot->address == found->address || !Silent(*slot, now))
-      continue;
+    const bool told = id != 0 && leader != 0;
+    const bool same = told ? id == leader : slot->address == found->address;
+    if (same || !Silent(*slot, now)) continue;
     doubt_at_ = now;  // to the next that is silent this need not be proved again
     slot->cut = true;
     slot->connection->Cut(Status::Make(Code::kNetwork, "node " + slot->address +

@@ -95,7 +95,7 @@ int PrintMembers(dqc_client* client) {
   if (status == DQC_OK) std::printf("leader: %s\n", leader);
   while (status >= 0 && (status = dqc_rows_step(rows.get(), &raw_error)) == DQC_ROW) {
     const char* address = dqc_rows_text(rows.get(), 1, nullptr);
-    std::printf("%20llu  %-24s %-8s %s\n",
+    std::printf("%20llu  %-24s %-8s%s\n",
                 static_cast<unsigned long long>(dqc_rows_int64(rows.get(), 0)), address,
                 RoleName(dqc_rows_int64(rows.get(), 2)), Describe(client, address).c_str());
   }

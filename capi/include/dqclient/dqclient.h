@@ -1315,7 +1315,7 @@ DQC_API dqc_status DQC_CALL dqc_client_admin_async(dqc_client *client, const dqc
                                                    dqc_callback callback, void *user_data,
                                                    uint64_t *op, dqc_error **error);
 
-/** Blocking form of dqc_client_admin_async(). @param[out] out nullable: rows, free with
+/** Like dqc_client_admin_async(), but blocking. @param[out] out nullable: rows, free with
  * dqc_rows_free(). @threading owner; any if threaded @since 0.1 */
 DQC_API dqc_status DQC_CALL dqc_client_admin(dqc_client *client, const dqc_admin *request,
                                              const dqc_call_options *options, dqc_rows **out,
