@@ -31,7 +31,7 @@ class AsyncTest : public SqlTest {
     const dqc_status accepted = conn.Query("SELECT 42", &after);
     if (accepted == DQC_OK) {
       ASSERT_TRUE(conn.Finish(after));
-      EXPECT_TRUE(after.reply.Text() == "I42" || after.reply.status == DQC_E_SESSION_LOST)
+      EXPECT_TRUE(after.reply.Text() == "I42" || after.reply.status == DQC_E_NETWORK)
           << after.reply;
     } else {
       EXPECT_EQ(accepted, DQC_E_CLOSED);

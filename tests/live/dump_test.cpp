@@ -212,7 +212,7 @@ TEST_P(DumpTest, CancelledInTheMiddle) {
     if (budget == budgets[0]) {
       EXPECT_EQ(after.reply.Text(), "I1");
     } else {
-      EXPECT_EQ(after.reply.status, DQC_E_SESSION_LOST) << after.reply;
+      EXPECT_EQ(after.reply.status, DQC_E_NETWORK) << after.reply;
     }
   }
 }

@@ -158,7 +158,7 @@ bool Worker::Told(const Reply& reply, std::initializer_list<dqc_status> allowed)
            "busy, yet perhaps executed");
     return false;
   }
-  const bool lost = reply.status == DQC_E_CLOSED || reply.status == DQC_E_SESSION_LOST;
+  const bool lost = reply.status == DQC_E_CLOSED || reply.status == DQC_E_NETWORK;
   if (lost && may_be_lost_) return false;
   for (const dqc_status status : allowed) {
     if (status == reply.status) return false;
