@@ -59,6 +59,7 @@ Result<IntrusivePtr<Call>> Tx::Begin() {
   lease_->deadline_max = deadline;
   call->discard_rows = true;
   call->idempotent = true;  // without its COMMIT it is nothing
+  call->perhaps_done = perhaps_done;
   call->keeps = rules.waits_for_turn() ? session::Lease::kWriter : session::Lease::kFree;
   call->retry_at = next_begin;
   call->last = last;
@@ -160,12 +161,13 @@ Status New(dqc_client* client, const dqc_tx_options* options, dqc_tx** out) {
 
 using TxHandle = std::unique_ptr<dqc_tx, decltype(&dqc_tx_free)>;
 
-// What a statement perhaps did, it did in a transaction that was rolled back.
-dqc_error* NotExecuted(dqc_error* why) {
-  if (why == nullptr || dqc_error_outcome(why) == DQC_OUTCOME_NOT_EXECUTED) return why;
-  Status status = Status::Share(reinterpret_cast<const ErrorInfo*>(why));
+// What a statement perhaps did, it did in a transaction that was rolled back; but an earlier run, of one
+// that may be run in doubt, was perhaps committed.
+dqc_error* OfTransaction(dqc_error* why, bool perhaps_done) {
+  if (why == nullptr) return why;
+  const Status status = Status::Share(reinterpret_cast<const ErrorInfo*>(why));
   dqc_error_free(why);
-  return ToError(status.With(Outcome::kNotExecuted));
+  return ToError(status.With(perhaps_done ? Outcome::kMaybeExecuted : Outcome::kNotExecuted));
 }
 
 // Runs the function until it is committed, or fails for good. `own`: what the function returned, if
@@ -180,7 +182,7 @@ Status RunTx(dqc_tx* tx, dqc_tx_callback fn, void* user_data, dqc_status* own, d
     DQC_TRY(End(tx, *own != DQC_OK, *why, &again));
     if (again || *own == DQC_OK) dqc_error_free(std::exchange(*why, nullptr));
   }
-  *why = NotExecuted(*why);
+  *why = OfTransaction(*why, tx->tx->perhaps_done);
   return {};
 }
 

@@ -366,8 +366,8 @@ void Client::Register() {
 void Client::UpdateTimer() {
   if (timer_ == nullptr) return;
   silence_due_ = SilenceDue();
-  const Time due = std::min({search_.next_deadline(), pool_.next_deadline(), watch_at_,
-                             next_ending(), silence_due_});
+  const Time due = std::min(
+      {search_.next_deadline(), pool_.next_deadline(), watch_at_, next_ending(), silence_due_});
   if (due >= timer_at_ || due == kNever) return;  // an early alarm looks again
   timer_at_ = due;
   const Time now = Loop::Now();

@@ -225,7 +225,7 @@ void Client::MakeConnection(Slot* slot) {
   options.session.ask_leader = true;
   options.session.legacy = slot->legacy;
   if (slot->watch) options.session.init_sql.clear();  // runs no SQL
-  if (slot->visitor != nullptr) {  // whatever it leads or serves
+  if (slot->visitor != nullptr) {                     // whatever it leads or serves
     options.session.ask_leader = false;
     options.session.database.clear();
   }

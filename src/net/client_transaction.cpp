@@ -152,6 +152,7 @@ void Client::Ended(QueuedOperation* op, Status status, bool again) {
   GiveBack(std::exchange(tx.connection, nullptr).get());
   if (again) {
     tx.last = status.ok() ? op->failure : status;
+    if (!status.ok() && status.info()->outcome == Outcome::kMaybeExecuted) tx.perhaps_done = true;
     const Time now = Loop::Now();
     const Time pause = tx.rules.Pause(now, op->deadline);
     op->again = pause != session::kNever;
@@ -161,6 +162,7 @@ void Client::Ended(QueuedOperation* op, Status status, bool again) {
       status = Status();
     }
   }
+  if (!status.ok() && tx.perhaps_done) status = status.With(Outcome::kMaybeExecuted);
   op->status = std::move(status);
   op->completed = true;
   Emit(std::move(owned));

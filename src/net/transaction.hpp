@@ -17,6 +17,7 @@ class Transaction : public RefCounted<Transaction> {
   client::Transaction rules;
   session::Time deadline = session::kNever;
   session::Time next_begin = 0;         // not before
+  bool perhaps_done = false;            // an earlier run was perhaps committed
   Status last;                          // why it is run again
   IntrusivePtr<Connection> connection;  // while it is open
 

@@ -2,54 +2,10 @@
 // Transactions of a client through the C interface: turns, restarts, marks; and strong reads.
 #include <algorithm>
 
-#include "live/cluster_client.hpp"
+#include "live/tx.hpp"
 
 namespace dqc::live {
 namespace {
-
-struct FreeTx {
-  void operator()(dqc_tx* h) const { dqc_tx_free(h); }
-};
-
-// A dqc_tx with replies as values.
-class Tx {
- public:
-  explicit Tx(const Client& client, int32_t mode = DQC_BEGIN_IMMEDIATE, uint32_t flags = 0,
-              uint64_t timeout_ms = 0) {
-    const dqc_tx_options options{sizeof(options), mode, flags, 0, timeout_ms};
-    dqc_tx* tx = nullptr;
-    EXPECT_EQ(dqc_tx_new(client.get(), &options, &tx, nullptr), DQC_OK);
-    tx_.reset(tx);
-  }
-  Reply Begin() {
-    dqc_conn* conn = nullptr;
-    Reply reply = Told([&](dqc_error** e) { return dqc_tx_begin(tx_.get(), &conn, e); });
-    if (reply.ok()) conn_ = Conn(conn);
-    return reply;
-  }
-  Reply Commit() {
-    return Told([&](dqc_error** e) { return dqc_tx_commit(tx_.get(), e); });
-  }
-  Reply Rollback(const dqc_error* why = nullptr) {
-    return Told([&](dqc_error** e) { return dqc_tx_rollback(tx_.get(), why, e); });
-  }
-  Conn& conn() { return conn_; }
-  dqc_tx* get() const { return tx_.get(); }
-  void Free() { tx_.reset(); }
-
- private:
-  template <typename Call>
-  static Reply Told(Call call) {
-    dqc_error* error = nullptr;
-    Reply reply;
-    reply.status = call(&error);
-    reply.failure = Describe(error);
-    dqc_error_free(error);
-    return reply;
-  }
-  std::unique_ptr<dqc_tx, FreeTx> tx_;
-  Conn conn_;
-};
 
 class ClientTxTest : public SqlTest {
  protected:

@@ -1,0 +1,101 @@
+/* SPDX-License-Identifier: MIT */
+// Transactions of a client, and what a connection does by itself.
+#include "live/tx.hpp"
+#include "mock/mock_server.hpp"
+#include "outcomes/table.hpp"
+
+namespace dqc::outcomes {
+namespace {
+
+using live::Client;
+using live::Conn;
+using live::Reply;
+using live::Tx;
+using mock::Do;
+using mock::Era;
+using mock::Match;
+using wire::RequestType;
+
+const char* const kWrite = "INSERT INTO t VALUES (1)";
+
+std::string Dsn(const mock::Server& server, const std::string& options = "") {
+  return "dqlite://" + server.address() + "/test?" + options;
+}
+
+Match Commit() { return Match(RequestType::kExecSql).Sql("COMMIT"); }
+
+TEST(MockTx, TheDeadline) {
+  mock::Server server(Era::kD);
+  const Client client(Dsn(server));
+  Tx late(client, DQC_BEGIN_IMMEDIATE, 0, 100);
+  ASSERT_TRUE(late.Begin().ok());
+  Tx waits(client, DQC_BEGIN_IMMEDIATE, 0, 120);
+  EXPECT_TRUE(Is(Id("tx-turn"), waits.Begin()));
+  EXPECT_TRUE(Is(Id("tx-late"), late.Commit()));
+  EXPECT_EQ(server.Count(Commit()), 0u);
+}
+
+TEST(MockTx, CommitFails) {
+  mock::Server server(Era::kA);
+  server.On(Commit().Nth(1), Do().Close());
+  server.On(Commit().Nth(2), Do().Failure(787, "FOREIGN KEY constraint failed"));
+  const Client client(Dsn(server));
+  for (const char* id : {Id("tx-commit-cut"), Id("tx-commit-constraint")}) {
+    Tx tx(client);
+    ASSERT_TRUE(tx.Begin().ok());
+    EXPECT_TRUE(Is(id, tx.Commit()));
+    EXPECT_EQ(tx.Begin().status, DQC_E_MISUSE) << "it is over";
+  }
+  Tx freed(client);
+  ASSERT_TRUE(freed.Begin().ok());
+  freed.conn().Free();
+  EXPECT_TRUE(Is(Id("tx-freed"), freed.Commit()));
+  EXPECT_TRUE(client.Exec(kWrite).ok());
+  EXPECT_EQ(server.Count(Match(RequestType::kExecSql).Sql("ROLLBACK")), 2u);
+}
+
+// One that may be committed twice is run again in doubt, and stays in doubt whatever comes of that.
+TEST(MockTx, AnIdempotentOneThatFailsAgainIsStillInDoubt) {
+  mock::Server server(Era::kD);
+  server.On(Commit().Nth(1), Do().Close());
+  server.On(Commit().Nth(2), Do().Failure(787, "FOREIGN KEY constraint failed"));
+  const Client client(Dsn(server));
+  Tx tx(client, DQC_BEGIN_IMMEDIATE, DQC_TX_IDEMPOTENT);
+  ASSERT_TRUE(tx.Begin().ok());
+  EXPECT_EQ(tx.Commit().status, DQC_AGAIN);
+  ASSERT_TRUE(tx.Begin().ok());
+  const Reply reply = tx.Commit();
+  EXPECT_EQ(reply.status, DQC_E_CONSTRAINT);
+  EXPECT_EQ(reply.failure.outcome, DQC_OUTCOME_MAYBE_EXECUTED);
+}
+
+TEST(MockTx, AStrongRead) {
+  mock::Server server(Era::kD);
+  const Match barrier = Match(RequestType::kExecSql).Sql("dqclient_marks");
+  server.On(barrier, Do().Failure(5, "database is locked"));
+  const Client client(Dsn(server));
+  EXPECT_TRUE(Is(Id("strong-busy"), client.Query("SELECT 1", {}, 200, DQC_CALL_STRONG)));
+  EXPECT_GT(server.Count(barrier), 1u) << "tried again";
+  EXPECT_EQ(server.Count(Match(RequestType::kQuerySql)), 0u);
+}
+
+TEST(MockTx, AnIdleTransaction) {
+  mock::Server server(Era::kD);
+  const Client client(Dsn(server, "idle_transaction_timeout=50ms"), true, DQC_LOOP_THREADED);
+  const Conn conn = client.Acquire();
+  ASSERT_TRUE(conn.Exec("BEGIN").ok());
+  std::this_thread::sleep_for(std::chrono::milliseconds(300));
+  EXPECT_TRUE(Is(Id("idle-cut"), conn.Exec(kWrite)));
+  EXPECT_EQ(server.Count(Match(RequestType::kExecSql).Sql(kWrite)), 0u);
+}
+
+TEST(MockTx, TheScriptOfNewConnections) {
+  mock::Server server(Era::kD);
+  server.On(Match(RequestType::kPrepare).Sql("nosuch"), Do().Failure(1, "no such table: nosuch"));
+  const std::string dsn = Dsn(server, "init_sql=SELECT%20*%20FROM%20nosuch");
+  EXPECT_TRUE(Is(Id("init-sql"), Client(dsn).opened()));
+  EXPECT_TRUE(Is(Id("init-sql"), Conn(dsn).opened()));
+}
+
+}  // namespace
+}  // namespace dqc::outcomes
