@@ -93,13 +93,7 @@ Status FillDelete(const Shared& shared, Call* call, const dqc_admin& admin) {
 
 Status CheckAdmin(const dqc_admin* admin) {
   if (admin == nullptr) return Misuse("the request is NULL");
-  if (admin->struct_size < sizeof(dqc_admin) || admin->struct_size > 4096)
-    return Misuse("dqc_admin.struct_size is not set");
-  const auto* bytes = reinterpret_cast<const unsigned char*>(admin);
-  for (size_t i = sizeof(dqc_admin); i < admin->struct_size; ++i) {
-    if (bytes[i] != 0) return Misuse("dqc_admin has fields this version does not know");
-  }
-  return {};
+  return CheckSized(admin, admin->struct_size, sizeof(*admin), sizeof(*admin), "dqc_admin");
 }
 
 Result<IntrusivePtr<Call>> AdminCall(Shared* shared, const dqc_admin* admin,

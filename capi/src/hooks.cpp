@@ -139,6 +139,8 @@ IntrusivePtr<net::Hooks> MakeHooks(const dqc_config& config) {
 
 }  // namespace dqc::capi
 
+static_assert(dqc::net::Connection::kDialByLibrary == DQC_DIAL_LIBRARY);
+
 extern "C" void dqc_dial_done(dqc_dial* dial, int fd, const char* message) {
   if (dial == nullptr) {
     if (fd >= 0) close(fd);

@@ -50,17 +50,24 @@ net::ConnectionOptions ConnectionOptionsOf(const Config& config) {
   return o;
 }
 
-Status CheckOptions(const dqc_call_options* options) {
-  if (options == nullptr) return {};
-  if (options->struct_size < sizeof(uint32_t) * 2 || options->struct_size > 4096) {
-    return Status::Make(Code::kMisuse, "dqc_call_options.struct_size is not set");
-  }
-  const auto* bytes = reinterpret_cast<const unsigned char*>(options);
-  for (size_t i = sizeof(dqc_call_options); i < options->struct_size; ++i) {
-    if (bytes[i] != 0)
-      return Status::Make(Code::kMisuse, "dqc_call_options has fields this version does not know");
+Status CheckSized(const void* data, uint32_t size, size_t least, size_t known, const char* what) {
+  constexpr uint32_t kLargest = 4096;
+  if (size < least || size > kLargest)
+    return Status::Make(Code::kMisuse, std::string(what) + ".struct_size is not set");
+  const auto* bytes = static_cast<const unsigned char*>(data);
+  for (size_t i = known; i < size; ++i) {
+    if (bytes[i] != 0) {
+      return Status::Make(Code::kMisuse,
+                          std::string(what) + " has fields this version does not know");
+    }
   }
   return {};
+}
+
+Status CheckOptions(const dqc_call_options* options) {
+  if (options == nullptr) return {};
+  return CheckSized(options, options->struct_size, sizeof(uint32_t) * 2, sizeof(*options),
+                    "dqc_call_options");
 }
 
 Shared::Shared(IntrusivePtr<net::Loop> loop_in, IntrusivePtr<net::EventQueue> queue_in,

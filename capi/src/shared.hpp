@@ -69,6 +69,9 @@ class Shared : public RefCounted<Shared> {
   std::vector<dqc_rows*> open_cursors_;  // guarded by mutex_: not read to the end
 };
 
+// Of a struct that the caller sized: `least` bytes of it are there, and what is beyond the `known` ones
+// of this version is 0.
+Status CheckSized(const void* data, uint32_t size, size_t least, size_t known, const char* what);
 Status CheckOptions(const dqc_call_options* options);
 
 // Options of connections as the configuration has them; its address is the first, if any.

@@ -22,8 +22,7 @@ Result<IntrusivePtr<Tx>> MakeTx(const IntrusivePtr<Shared>& client, const dqc_tx
   client::TransactionOptions options;
   int64_t timeout = client->timeout_us;
   if (o != nullptr) {
-    if (o->struct_size != sizeof(dqc_tx_options))
-      return Status::Make(Code::kMisuse, "dqc_tx_options.struct_size is not set");
+    DQC_TRY(CheckSized(o, o->struct_size, sizeof(*o), sizeof(*o), "dqc_tx_options"));
     if (o->mode < DQC_BEGIN_IMMEDIATE || o->mode > DQC_BEGIN_READ_ONLY)
       return Status::Make(Code::kMisuse, "dqc_tx_options.mode is not one of DQC_BEGIN_");
     if ((o->flags & ~(DQC_TX_IDEMPOTENT | DQC_TX_RESOLVE)) != 0)

@@ -43,6 +43,7 @@ class Connection final : public Target, private session::Sink, private Dialer::O
   // --- any thread
   void PostSubmit(const IntrusivePtr<QueuedOperation>& op) noexcept;
   void Return() noexcept;  // whom it was leased to is done with it; once per lease
+  static constexpr int kDialByLibrary = -2;  // in the place of a descriptor
   void DialDone(int fd, std::string_view message) noexcept;
   session::State state() const { return state_.load(std::memory_order_acquire); }
   session::Era era() const { return era_.load(std::memory_order_acquire); }
@@ -79,6 +80,7 @@ class Connection final : public Target, private session::Sink, private Dialer::O
   void RunClose(IntrusivePtr<QueuedOperation> op) noexcept;
   void StartConnecting(IntrusivePtr<QueuedOperation> op) noexcept;
   Status StartDial();
+  Status StartDialer();
   void OnRows(IntrusivePtr<session::Batch> batch) noexcept override;
   void OnDone(IntrusivePtr<session::Operation> op) noexcept override;
   void OnDialed(Result<int> fd) noexcept override;

@@ -36,6 +36,10 @@ Status Connection::StartDial() {
     hooks_->Dial(IntrusivePtr<Connection>::Share(this));
     return {};
   }
+  return StartDialer();
+}
+
+Status Connection::StartDialer() {
   dialer_ = IntrusivePtr<Dialer>::Adopt(new Dialer(loop_.get(), this, options_.stagger_us));
   return dialer_->Start(options_.address);
 }
@@ -52,6 +56,11 @@ void Connection::DialDone(int fd, std::string_view message) noexcept {
     const int socket = std::exchange(self->dialed_fd_, -1);
     if (socket >= 0) return self->OnDialed(socket);
     self->Guarded([&] {
+      if (self->session_.state() != State::kConnecting) return;
+      if (socket == kDialByLibrary) {
+        const Status started = self->StartDialer();
+        return started.ok() ? void() : self->session_.Fail(started);
+      }
       self->session_.Fail(Status::Make(Code::kConnect, "the application could not dial " +
                                                            self->options_.address + ": " +
                                                            self->dialed_message_)

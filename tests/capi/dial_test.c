@@ -6,7 +6,7 @@
 
 typedef struct dialer {
   mock_server *mock;
-  int refuse, keep, thread;
+  int refuse, keep, thread, leave;
   int asked;
   dqc_dial *kept;
   pthread_t id;
@@ -31,6 +31,8 @@ static void DQC_CALL on_dial(void *user_data, const char *address, dqc_dial *dia
     CHECK_EQ(pthread_create(&d->id, NULL, answer, d), 0);
   } else if (d->refuse) {
     dqc_dial_done(dial, -1, "no way today");
+  } else if (d->leave) {
+    dqc_dial_done(dial, DQC_DIAL_LIBRARY, NULL);
   } else {
     dqc_dial_done(dial, mock_server_connect(d->mock), NULL);
   }
@@ -41,6 +43,29 @@ static dqc_conn *dialed_conn(world *w, dialer *d) {
   OK(dqc_config_set_dial(w->config, on_dial, d, &error));
   OK(dqc_conn_new(w->loop, w->queue, w->config, &w->conn, &error));
   return w->conn;
+}
+
+/* Asked, and left to the library; where nobody listens, its error. */
+static void test_leave(int mode) {
+  world w;
+  dialer d = {0};
+  probe p[2] = {{0}};
+  world_begin(&w, mode, "normal", 0);
+  d.leave = 1;
+  OK(dqc_conn_connect_async(dialed_conn(&w, &d), on_event, &p[0], NULL, &error));
+  OK(query_async(w.conn, "SELECT * FROM t", &p[1]));
+  until_done(&w, p, 2);
+  CHECK_EQ(p[0].status, DQC_OK);
+  CHECK_EQ(p[1].rows, 3);
+  CHECK_EQ(d.asked, 1);
+  world_end(&w);
+  memset(p, 0, sizeof(p));
+  world_begin(&w, mode, "normal", 0);
+  mock_server_set_down(w.mock, 1);
+  OK(dqc_conn_connect_async(dialed_conn(&w, &d), on_event, &p[0], NULL, &error));
+  until_done(&w, p, 1);
+  CHECK_EQ(p[0].status, DQC_E_CONNECT);
+  world_end(&w);
 }
 
 static void test_dial(int mode, int thread) {
@@ -202,6 +227,7 @@ int main(void) {
   for (int mode = 0; mode < MODES; ++mode) {
     test_dial(mode, 0);
     test_dial(mode, 1);
+    test_leave(mode);
     test_refused(mode);
     for (int when = 0; when < 3; ++when) {
       test_late(mode, when, 0);

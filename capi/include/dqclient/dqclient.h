@@ -411,8 +411,11 @@ DQC_API dqc_status DQC_CALL dqc_config_set_env(dqc_config *config, dqc_error **e
  */
 typedef void(DQC_CALL *dqc_dial_callback)(void *user_data, const char *address, dqc_dial *dial);
 
+#define DQC_DIAL_LIBRARY (-2) /**< in the place of a descriptor: the library shall dial itself */
+
 /**
- * Let the application dial instead of the library: proxies, tunnels, namespaces, tests.
+ * Let the application dial instead of the library: proxies, tunnels, namespaces, tests; or decide,
+ * address by address, whether the library may (a policy of its own for what servers name).
  * @param[in] callback nullable: the library dials. @param[in] user_data passed on; must outlive the
  * connections.
  * @param[out] error nullable.
@@ -426,7 +429,8 @@ DQC_API dqc_status DQC_CALL dqc_config_set_dial(dqc_config *config, dqc_dial_cal
  * Answer a dial request; must be called exactly once per request, even if the connection was closed
  * meanwhile.
  * @param[in] dial    freed by this call.
- * @param[in] fd      a connected stream socket, owned by the library from now on; or -1.
+ * @param[in] fd      a connected stream socket, owned by the library from now on; DQC_DIAL_LIBRARY; or
+ * -1: refused.
  * @param[in] message nullable; with -1: why.
  * @threading any @since 0.1
  */

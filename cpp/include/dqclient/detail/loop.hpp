@@ -24,6 +24,8 @@ class dial_request {
   /** `fd`: a connected stream socket; the library owns it from now on. */
   void done(int fd) noexcept { answer(fd, nullptr); }
   void fail(const char* message) noexcept { answer(-1, message); }
+  /** The library shall dial itself. */
+  void by_library() noexcept { answer(DQC_DIAL_LIBRARY, nullptr); }
 
  private:
   void answer(int fd, const char* message) noexcept {
