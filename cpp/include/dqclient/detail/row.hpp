@@ -178,11 +178,11 @@ inline const char* type_name(int32_t type) noexcept {
 // "column 1 (age): INTEGER 300 cannot be read as int8"
 inline error conversion_error(const dqc_batch* batch, size_t column, cell c, const char* wanted) {
   const char* name = dqc_batch_column_name(batch, column, nullptr);
-  std::string text =
-      "column " + std::to_string(column) + " (" + (name != nullptr ? name : "?") + "): ";
-  text += type_name(c.type());
-  if (c.is_integer()) text += " " + std::to_string(c.integer());
-  text += std::string(" cannot be read as ") + wanted;
+  std::string text = "column ";
+  text.append(std::to_string(column)).append(" (").append(name != nullptr ? name : "?");
+  text.append("): ").append(type_name(c.type()));
+  if (c.is_integer()) text.append(" ").append(std::to_string(c.integer()));
+  text.append(" cannot be read as ").append(wanted);
   if (c.is_null()) text += "; std::optional takes NULL";
   return error::make(DQC_E_MISUSE, std::move(text));
 }
