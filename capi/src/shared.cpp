@@ -138,21 +138,21 @@ session::Time Shared::DeadlineAfter(int64_t us) {
   return us == 0 || span >= session::kNever - now ? session::kNever : now + span;
 }
 
+int64_t Shared::TimeoutOf(uint64_t timeout_ms) const {
+  if (timeout_ms == 0) return timeout_us;
+  return timeout_ms >= INT64_MAX / 1000 ? 0 : static_cast<int64_t>(timeout_ms) * 1000;
+}
+
 IntrusivePtr<Call> Shared::NewCall(session::OpKind kind, const dqc_call_options* options) {
   IntrusivePtr<Call> call = Call::Make(calls);
   call->kind = kind;
   call->id = target->NextOperationId();
   call->target = target;
-  int64_t timeout = timeout_us;
-  if (options != nullptr && options->struct_size >= sizeof(dqc_call_options) &&
-      options->timeout_ms != 0) {
-    timeout = options->timeout_ms >= INT64_MAX / 1000
-                  ? 0
-                  : static_cast<int64_t>(options->timeout_ms) * 1000;
-  }
+  const bool sized = options != nullptr && options->struct_size >= sizeof(dqc_call_options);
   call->idempotent = options != nullptr && (options->flags & DQC_CALL_IDEMPOTENT) != 0;
   call->stay_alone = options != nullptr && (options->flags & DQC_CALL_ALONE) != 0;
-  call->deadline = std::min(DeadlineAfter(timeout), deadline_max);
+  call->deadline =
+      std::min(DeadlineAfter(TimeoutOf(sized ? options->timeout_ms : 0)), deadline_max);
   return call;
 }
 

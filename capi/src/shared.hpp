@@ -44,6 +44,7 @@ class Shared : public RefCounted<Shared> {
   }
 
   static session::Time DeadlineAfter(int64_t us);  // 0: never
+  int64_t TimeoutOf(uint64_t timeout_ms) const;    // of an options struct, in us; 0: never
   // A call with its identity, deadline and destination.
   IntrusivePtr<Call> NewCall(session::OpKind kind, const dqc_call_options* options);
   // For a callback: submits and tells the operation's number.

@@ -31,8 +31,7 @@ Result<IntrusivePtr<Tx>> MakeTx(const IntrusivePtr<Shared>& client, const dqc_tx
     options.mode = static_cast<client::BeginMode>(o->mode);
     options.idempotent = (o->flags & DQC_TX_IDEMPOTENT) != 0;
     options.resolve = (o->flags & DQC_TX_RESOLVE) != 0;
-    if (o->timeout_ms != 0)
-      timeout = o->timeout_ms >= INT64_MAX / 1000 ? 0 : static_cast<int64_t>(o->timeout_ms) * 1000;
+    timeout = client->TimeoutOf(o->timeout_ms);
   }
   options.seed = Seed();
   return IntrusivePtr<Tx>::Adopt(new Tx(client, options, timeout));
@@ -57,7 +56,6 @@ Result<IntrusivePtr<Call>> Tx::Begin() {
   lease_ = call->lease->shared;
   lease_->deadline_max = deadline;
   call->discard_rows = true;
-  call->idempotent = true;  // without its COMMIT it is nothing
   call->perhaps_done = perhaps_done;
   call->keeps = rules.waits_for_turn() ? session::Lease::kWriter : session::Lease::kFree;
   call->retry_at = next_begin;

@@ -119,8 +119,6 @@ void Pool::EndAll(const Status& status) {
 void Pool::OnDone(uint64_t id, IntrusivePtr<Operation> op, bool clean, Time now) {
   if (op->grouped) return OnMember(FindConn(id), std::move(op), now);
   Conn* conn = FindConn(id);
-  if (op->keeps != session::Lease::kNone && !op->status.ok())
-    op->status = op->status.With(Outcome::kNotExecuted);  // a BEGIN alone is nothing
   if (op->keeps != session::Lease::kNone && op->status.ok()) {
     if (conn != nullptr) {
       conn->state = State::kLeased;

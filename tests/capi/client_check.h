@@ -58,6 +58,12 @@ UNUSED static dqc_conn *lease(world *w, dqc_client *client) {
   return conn;
 }
 
+UNUSED static void give_back(dqc_conn *conn) {
+  ++g_inside;
+  dqc_conn_free(conn);
+  --g_inside;
+}
+
 #define UNTIL(w, condition)                \
   do {                                     \
     const int64_t end_ = now_ms() + 15000; \

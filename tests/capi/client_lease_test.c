@@ -12,12 +12,6 @@
     --g_inside;         \
   } while (0)
 
-static void give_back(dqc_conn *conn) {
-  ++g_inside;
-  dqc_conn_free(conn);
-  --g_inside;
-}
-
 static void test_use(int mode) {
   world w;
   probe p[3] = {{0}};

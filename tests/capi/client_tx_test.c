@@ -11,12 +11,6 @@ static dqc_tx *tx_new(dqc_client *client) {
   return tx;
 }
 
-static void give_back(dqc_conn *conn) {
-  ++g_inside;
-  dqc_conn_free(conn);
-  --g_inside;
-}
-
 static void tx_end(dqc_tx *tx) {
   ++g_inside;
   dqc_tx_free(tx);

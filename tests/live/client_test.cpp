@@ -2,6 +2,7 @@
 // A client of three nodes: how it finds the leader, what it says when there is none, and what
 // becomes of operations when the leader goes away.
 #include "live/cluster_client.hpp"
+#include "live/listener.hpp"
 
 #include <arpa/inet.h>
 #include <sys/socket.h>
@@ -15,44 +16,6 @@ namespace {
 
 using std::chrono::milliseconds;
 using std::chrono::seconds;
-
-// A listening socket on loopback.
-class Listener {
- public:
-  explicit Listener(int backlog) {
-    fd_ = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    sockaddr_in at{};
-    at.sin_family = AF_INET;
-    at.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    socklen_t size = sizeof at;
-    EXPECT_EQ(::bind(fd_, reinterpret_cast<sockaddr*>(&at), size), 0);
-    EXPECT_EQ(::listen(fd_, backlog), 0);
-    EXPECT_EQ(::getsockname(fd_, reinterpret_cast<sockaddr*>(&at), &size), 0);
-    address_ = "127.0.0.1:" + std::to_string(ntohs(at.sin_port));
-    at_ = at;
-  }
-  ~Listener() {
-    for (const int fd : held_) ::close(fd);
-    ::close(fd_);
-  }
-  // With a full backlog, Linux drops the SYNs of everybody else.
-  void Fill() {
-    for (int i = 0; i < 4; ++i) {
-      const int fd = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-      (void)::connect(fd, reinterpret_cast<const sockaddr*>(&at_), sizeof at_);
-      held_.push_back(fd);
-    }
-    std::this_thread::sleep_for(milliseconds(20));
-  }
-  const std::string& address() const { return address_; }
-  int fd() const { return fd_; }
-
- private:
-  int fd_ = -1;
-  sockaddr_in at_{};
-  std::string address_;
-  std::vector<int> held_;
-};
 
 // Answers every connection with rubbish and closes it.
 class Rubbish {
