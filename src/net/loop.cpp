@@ -289,6 +289,7 @@ Status Loop::RunUntilReady(const EventQueue& queue) {
     Turn(true);
     if (!ready_->empty()) Deliver();
   }
+  FlushDirty();  // the caller may not come back for a while
   inside_ = false;
   if (orphaned_) WindUp();
   return {};

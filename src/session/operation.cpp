@@ -62,7 +62,7 @@ void Operation::ResetResults() {
   completed = abandoned = effect_done = any_batch = false;
   rows_seen = frames_seen = bytes_seen = 0;
   saved = Status();
-  own_transaction = script_as_exec = script_whole_rest = false;
+  own_transaction = rolling_back = script_as_exec = script_whole_rest = false;
   script_transaction = undone_by_rollback = false;
   script_offset = script_next = 0;
   script_statement = {};

@@ -147,6 +147,7 @@ class Operation : public RefCounted<Operation>, public Deliverable {
   uint64_t rows_seen = 0, frames_seen = 0, bytes_seen = 0;
   Status saved;  // multi-step: the failure to report after cleaning up
   bool own_transaction = false;
+  bool rolling_back = false;       // the ROLLBACK of that transaction is outstanding
   bool script_as_exec = false;     // the server refused this statement by QUERY
   bool script_whole_rest = false;  // the statement did not end where the scanner thought
   size_t script_offset = 0;        // of the statement that runs

@@ -123,7 +123,10 @@ void Session::Abandon(Operation* op, const Status& status, Time now) {
   CompleteFailed(op, status, true);
   op->abandoned = true;
   if (unsent && request->step != Step::kRollback) return Withdraw(op, request, now);
-  if (request != nullptr) ++abandoned_requests_;
+  if (request != nullptr) {
+    ++abandoned_requests_;
+    RollBackNow(op, *request);
+  }
   StartDraining(now);
 }
 

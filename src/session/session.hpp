@@ -175,6 +175,8 @@ class Session {
 
   // session_plan.cpp: operations of several requests
   void StepDone(Operation* op, Step step, Status status, Time now);
+  void AppendRollback(Operation* op);
+  void RollBackNow(Operation* op, const Request& last);
   void StartExclusive(Operation* op);
   void EndExclusive(Operation* op);
   void RunStatement(Operation* op);

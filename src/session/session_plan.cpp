@@ -139,6 +139,22 @@ bool Session::FallBackToExec(Operation* op, const Status& status) {
   return true;
 }
 
+void Session::AppendRollback(Operation* op) {
+  op->rolling_back = true;
+  AppendMessage(Step::kRollback, op, RequestType::kExecSql, ResponseType::kResult,
+                wire::request::ExecSql{0, "ROLLBACK", {}});
+}
+
+// For an operation that was given up behind its request `last`. A transaction of our own holds the
+// write lock of the database, and nobody may be running the loop to read the answers before the
+// ROLLBACK: it leaves at once. Not where the BEGIN may yet fail because of the application's own.
+void Session::RollBackNow(Operation* op, const Request& last) {
+  const bool begun = last.step == Step::kMain && op->own_transaction;
+  const bool begins = last.step == Step::kBegin && &last == outstanding_.front() &&
+                      transaction_.state() == TxState::kNone;
+  if ((begun || begins) && lost_.ok()) AppendRollback(op);
+}
+
 // A request of `op` was answered; `status` is what came of it.
 void Session::StepDone(Operation* op, Step step, Status status, Time now) {
   switch (step) {
@@ -148,9 +164,8 @@ void Session::StepDone(Operation* op, Step step, Status status, Time now) {
         if (op->saved.ok() && !op->abandoned) {
           AppendMessage(Step::kCommit, op, RequestType::kExecSql, ResponseType::kResult,
                         wire::request::ExecSql{0, "COMMIT", {}}, 0, true);
-        } else {
-          AppendMessage(Step::kRollback, op, RequestType::kExecSql, ResponseType::kResult,
-                        wire::request::ExecSql{0, "ROLLBACK", {}});
+        } else if (!op->rolling_back) {
+          AppendRollback(op);
         }
         break;
       }
@@ -159,6 +174,7 @@ void Session::StepDone(Operation* op, Step step, Status status, Time now) {
       FinishStatement(op, std::move(status));
       break;
     case Step::kBegin: {
+      if (op->rolling_back) break;  // whatever became of it
       const ErrorInfo* info = status.info();
       const bool inside =
           info != nullptr && info->server_text.find("within a transaction") != std::string::npos;
@@ -189,8 +205,7 @@ void Session::StepDone(Operation* op, Step step, Status status, Time now) {
         break;
       }
       op->saved = std::move(status);
-      AppendMessage(Step::kRollback, op, RequestType::kExecSql, ResponseType::kResult,
-                    wire::request::ExecSql{0, "ROLLBACK", {}});
+      AppendRollback(op);
       break;
     case Step::kRollback:
       FinishStatement(op, std::exchange(op->saved, Status()));
@@ -219,7 +234,7 @@ bool Session::AssignAfterAdd(Operation* op, Status* status) {
 }
 
 void Session::FinishStatement(Operation* op, Status status) {
-  op->own_transaction = false;
+  op->own_transaction = op->rolling_back = false;
   if (op->kind != OpKind::kScript) {
     if (status.ok() && !op->completed) op->statements_done = op->statement_count;
     EndExclusive(op);

@@ -84,6 +84,20 @@ TEST_P(RulesTest, ReturningGivenUpLocksNobodyOut) {
   }
 }
 
+// Nobody runs the loop of a connection whose blocking call ran out of time: it must not hold the lock.
+TEST_P(RulesTest, ReturningOutOfTimeLocksNobodyOut) {
+  if (!ReturningWorks()) GTEST_SKIP() << "no RETURNING on this era";
+  const Conn conn = Open();
+  ASSERT_TRUE(conn.Exec("CREATE TABLE t(x)").ok());
+  const Reply late =
+      conn.Query(Numbers(3'000'000) + "INSERT INTO t SELECT count(*) FROM n RETURNING x", {}, 200);
+  ASSERT_EQ(late.status, DQC_E_TIMEOUT) << late;
+  ASSERT_EQ(late.failure.outcome, ExpectedEra() == 'D' ? DQC_OUTCOME_MAYBE_EXECUTED
+                                                       : DQC_OUTCOME_NOT_EXECUTED);
+  const Reply reply = WriteThroughNewConnection(Dsn());
+  EXPECT_TRUE(reply.ok()) << reply;
+}
+
 // Rule 8. A transaction survives "checkpoint in progress", COMMIT too.
 TEST_P(RulesTest, CheckpointInProgressLeavesTheTransaction) {
   const Conn conn = Open();

@@ -94,22 +94,6 @@ void PrintTable(const Counts& counts) {
   }
 }
 
-void CheckIntegrity(const std::string& address, Violations* violations) {
-  for (int i = 0; i < 100; ++i) {
-    const Reply reply =
-        Conn("dqlite://" + address + "/work").Query("PRAGMA integrity_check", {}, 60'000);
-    if (reply.status == DQC_E_BUSY) {
-      std::this_thread::sleep_for(milliseconds(20));
-      continue;
-    }
-    if (reply.Text() != "Tok") {
-      violations->Add("integrity check: " + (reply.ok() ? reply.Text() : reply.failure.message));
-    }
-    return;
-  }
-  violations->Add("integrity check: always busy");
-}
-
 struct Args {
   std::string only;
   int64_t run_seconds = 60;
@@ -150,7 +134,7 @@ size_t SoakServer(const Server& server, const Args& args) {
   }
   stop = true;
   for (std::thread& thread : threads) thread.join();
-  if (node.Running()) CheckIntegrity(address, &violations);
+  if (node.Running()) CheckIntegrity("dqlite://" + address + "/work", &violations);
   Counts counts;
   uint64_t total = 0;
   for (const auto& worker : workers) {

@@ -14,6 +14,7 @@ namespace {
 
 constexpr int64_t kRowsMax = 3000;  // of a worker's table
 constexpr int64_t kLateRowsMax = 1500;
+constexpr int32_t kCorrupt = 11;  // SQLITE_CORRUPT
 
 const char* OutcomeName(dqc_status status) {
   return status == DQC_OK ? "ok" : dqc_status_name(status);
@@ -30,6 +31,21 @@ void Violations::Add(const std::string& what) {
   const std::lock_guard<std::mutex> lock(mutex_);
   ++count_;
   std::cout << "VIOLATION: " << what << std::endl;
+}
+
+void CheckIntegrity(const std::string& dsn, Violations* violations) {
+  for (int i = 0; i < 100; ++i) {
+    const Reply reply = Conn(dsn).Query("PRAGMA integrity_check", {}, 60'000);
+    if (reply.status == DQC_E_BUSY) {
+      std::this_thread::sleep_for(milliseconds(20));
+      continue;
+    }
+    if (reply.Text() != "Tok") {
+      violations->Add("integrity check: " + (reply.ok() ? reply.Text() : reply.failure.message));
+    }
+    return;
+  }
+  violations->Add("integrity check: always busy");
 }
 
 const std::vector<Worker::Kind>& Worker::Kinds() {
@@ -162,6 +178,13 @@ bool Worker::Told(const Reply& reply, std::initializer_list<dqc_status> allowed)
   if (lost && may_be_lost_) return false;
   for (const dqc_status status : allowed) {
     if (status == reply.status) return false;
+  }
+  const bool not_executed = reply.failure.outcome == DQC_OUTCOME_NOT_EXECUTED;
+  if (era_ == 'D' && reply.failure.sqlite_code == kCorrupt && not_executed) {
+    // That server's own (docs/protocol.md 8.6), as long as the database is whole.
+    std::cout << "SERVER FAULT: " << kind_ << ": " << reply.failure.message << std::endl;
+    CheckIntegrity(dsn_, violations_);
+    return false;
   }
   Violation(reply.failure.message + " (" + std::to_string(reply.status) + ")");
   return false;

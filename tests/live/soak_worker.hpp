@@ -29,6 +29,8 @@ class Violations {
   std::atomic<size_t> count_{0};
 };
 
+void CheckIntegrity(const std::string& dsn, Violations* violations);
+
 using Counts = std::map<std::pair<std::string, std::string>, uint64_t>;  // (kind, outcome)
 
 // "WITH n(i) AS (1 to count) "

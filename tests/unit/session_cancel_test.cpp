@@ -11,6 +11,7 @@ namespace {
 
 using testing::ElementsAre;
 using testing::IsEmpty;
+using testing::SizeIs;
 
 enum class Stop : uint8_t { kCancel, kDeadline };
 constexpr Stop kStops[] = {Stop::kCancel, Stop::kDeadline};
@@ -321,6 +322,42 @@ TEST(SessionCancel, DrainTimeStartsAgainWithProgress) {
     rig.Flow();
   }
   ExpectUsable(rig);
+}
+
+// The write lock is not held until somebody reads the answers.
+TEST(SessionCancel, RollbackOfOurOwnLeavesAtOnce) {
+  for (const bool begun : {false, true}) {
+    Ready rig(mock::Era::kA);
+    rig.node.On(Match().Sql("DELETE"), Do().Stall().Default());
+    const Op op = rig.Submit("DELETE FROM t RETURNING id");
+    begun ? rig.Flow() : rig.SendAll();
+    ASSERT_FALSE(rig.session->has_output());
+    rig.session->Cancel(op->id, rig.now);
+    EXPECT_TRUE(rig.session->has_output());
+    rig.node.Release();
+    rig.Flow();
+    EXPECT_THAT(rig.Sent(Match().Sql("ROLLBACK")), SizeIs(1));
+    EXPECT_THAT(rig.Sent(Match().Sql("COMMIT")), IsEmpty());
+    EXPECT_EQ(op->done, 1);
+    EXPECT_EQ(op->outcome(), Outcome::kNotExecuted);
+    EXPECT_EQ(rig.session->transaction(), TxState::kNone);
+    ExpectUsable(rig);
+  }
+}
+
+// Where our BEGIN may fail because the application has begun, a ROLLBACK would be of its own.
+TEST(SessionCancel, NoRollbackBehindABeginOfTheApplication) {
+  Ready rig(mock::Era::kA);
+  rig.node.On(Match().Sql("BEGIN IMMEDIATE"),
+              Do().Failure(1, "cannot start a transaction within a transaction"));
+  const Op begin = rig.Submit("BEGIN");
+  const Op op = rig.Submit("DELETE FROM t RETURNING id");
+  rig.SendAll();
+  rig.session->Cancel(op->id, rig.now);
+  rig.Flow();
+  EXPECT_TRUE(begin->status.ok());
+  EXPECT_THAT(rig.Sent(Match().Sql("ROLLBACK")), IsEmpty());
+  EXPECT_EQ(rig.session->transaction(), TxState::kOpen);
 }
 
 // The time also runs between the steps of an abandoned operation.
