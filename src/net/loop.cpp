@@ -267,6 +267,7 @@ void Loop::Turn(bool wait) {
 Status Loop::Run(RunMode mode) {
   if (mode_ != LoopMode::kDriven)
     return Status::Make(Code::kMisuse, "only a driven loop can be run");
+  Own();
   if (inside_) return Status::Make(Code::kMisuse, "the loop is running: a callback cannot run it");
   const auto held = IntrusivePtr<Loop>::Share(this);
   inside_ = true;
@@ -281,6 +282,7 @@ Status Loop::Run(RunMode mode) {
 }
 
 Status Loop::RunUntilReady(const EventQueue& queue) {
+  Own();
   if (inside_)
     return Status::Make(Code::kMisuse, "a blocking call inside a callback would never return");
   const auto held = IntrusivePtr<Loop>::Share(this);
@@ -289,7 +291,8 @@ Status Loop::RunUntilReady(const EventQueue& queue) {
     Turn(true);
     if (!ready_->empty()) Deliver();
   }
-  FlushDirty();  // the caller may not come back for a while
+  RunCommands();  // the caller may not come back for long
+  FlushDirty();
   inside_ = false;
   if (orphaned_) WindUp();
   return {};
@@ -306,12 +309,32 @@ int Loop::TimeoutMs() const {
 }
 
 void Loop::DropUser() noexcept {
+  Settle();
   if (users_.fetch_sub(1, std::memory_order_acq_rel) != 1) return;
   const auto held = IntrusivePtr<Loop>::Share(this);
   orphaned_ = true;
   if (mode_ == LoopMode::kDriven && !inside_) return WindUp();
   KeepAlive();
   Wake();
+}
+
+void Loop::Own() noexcept {
+  const auto self = std::this_thread::get_id();
+  if (mode_ != LoopMode::kDriven || owner_.load(std::memory_order_relaxed) == self) return;
+  const std::lock_guard<std::mutex> lock(owner_mutex_);
+  owner_ = self;
+}
+
+// A driven loop may not be run again for long: what a free asks for on the owner's thread, as the
+// ROLLBACK of what was left open, is sent at once. Nothing is delivered.
+void Loop::Settle() noexcept {
+  const auto self = std::this_thread::get_id();
+  if (mode_ != LoopMode::kDriven || owner_.load(std::memory_order_relaxed) != self) return;
+  const std::lock_guard<std::mutex> lock(owner_mutex_);
+  if (owner_ != self || inside_.exchange(true)) return;
+  RunCommands();
+  FlushDirty();
+  inside_ = false;
 }
 
 // Nobody can reach the loop any more: deliver what is left, let connections finish what they owe

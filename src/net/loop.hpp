@@ -63,6 +63,7 @@ class Loop : public RefCounted<Loop> {
   void DropUser() noexcept;
 
   // --- the thread that drives it
+  void Own() noexcept;  // begins each of its calls: frees of a former owner are over then
   Status Run(RunMode mode);
   // Runs until `queue` has an item (blocking calls). kMisuse inside a callback.
   Status RunUntilReady(const EventQueue& queue);
@@ -93,6 +94,7 @@ class Loop : public RefCounted<Loop> {
   Status Init(uv_loop_t* attach_to);
   void RunCommands() noexcept;
   void RunLateCommands() noexcept;
+  void Settle() noexcept;
   void KeepAlive();
   void EndCloses();
   void FlushDirty() noexcept;
@@ -122,7 +124,9 @@ class Loop : public RefCounted<Loop> {
   bool closing_ = false;
   bool interest_changed_ = false;
   uint64_t progress_ = 0;  // callbacks of ours that have run
-  std::thread::id owner_;  // attached: the thread that called attach
+  // Driven: the thread of the last call of an owner's; attached: that which called attach.
+  std::atomic<std::thread::id> owner_;
+  std::mutex owner_mutex_;  // held where owner_ changes, and by its thread in Settle()
 
   std::mutex mutex_;
   IntrusiveFifo<Command> commands_;  // guarded by mutex_

@@ -42,7 +42,11 @@ class Target : public RefCounted<Target> {
   virtual ~Target() = default;
   void Dispose() { delete this; }
 
-  bool OnLoopThread() const { return loop_->mode() != LoopMode::kThreaded; }
+  // Begins a call of the application's: false where the loop has a thread of its own.
+  bool OnLoopThread() const {
+    loop_->Own();
+    return loop_->mode() != LoopMode::kThreaded;
+  }
 
   const IntrusivePtr<Loop> loop_;
   const IntrusivePtr<EventQueue> out_;

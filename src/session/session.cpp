@@ -126,6 +126,8 @@ void Session::Abandon(Operation* op, const Status& status, Time now) {
   if (request != nullptr) {
     ++abandoned_requests_;
     RollBackNow(op, *request);
+    const bool last = request->step == Step::kMain || request->step == Step::kPrepare;
+    if (op->rolling_back || (last && !op->own_transaction)) EndExclusive(op);
   }
   StartDraining(now);
 }

@@ -19,6 +19,7 @@ std::string_view TextOf(const Request& request) {
 }
 
 bool MayBegin(const Operation& op) {
+  if (op.kind == OpKind::kScript) return true;
   if (op.kind != OpKind::kStatement) return false;
   return op.statement_count != 1 || op.statement.kind == sql::Kind::kBegin ||
          op.statement.kind == sql::Kind::kSavepoint;

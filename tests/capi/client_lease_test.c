@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* Leased connections: taken, given back in every way, clean for the next; and clients inside
  * callbacks and child processes. */
+#include <pthread.h>
 #include <sys/wait.h>
+#include <unistd.h>
 
 #include "client_check.h"
 
@@ -347,8 +349,78 @@ static void test_fork(int mode) {
   client_end(&w, client);
 }
 
+static void *free_elsewhere(void *conn) {
+  dqc_conn_free(conn);
+  return NULL;
+}
+
+/* On the thread of a driven loop the transaction of a lease is rolled back in the free itself; from
+ * another thread, as soon as the loop runs. */
+static void test_given_back_elsewhere(void) {
+  world w;
+  dqc_client *client = client_open(&w, 0, "normal", 0);
+  for (uint64_t i = 0; i < 20; ++i) {
+    probe p[2] = {{0}};
+    pthread_t thread;
+    dqc_conn *conn = lease(&w, client);
+    OK(exec_async(conn, "BEGIN", &p[0]));
+    until_done(&w, p, 1);
+    if (i % 2 == 0) {
+      CHECK_EQ(pthread_create(&thread, NULL, free_elsewhere, conn), 0);
+      OK(c_query(client, "SELECT 1", &p[1]));
+      until_done(&w, p, 2);
+      CHECK_EQ(pthread_join(thread, NULL), 0);
+      UNTIL(&w, stats_of(client).leased == 0);
+      continue;
+    }
+    dqc_conn_free(conn);
+    for (int ms = 0; mock_server_sql_count(w.mock, "ROLLBACK") < i + 1; ++ms) {
+      CHECK(ms < 5000);
+      usleep(1000); /* the loop does not run */
+    }
+  }
+  client_end(&w, client);
+}
+
+typedef struct {
+  world *w;
+  dqc_client *client;
+} handed_over;
+
+static void *use_client(void *arg) {
+  const handed_over *h = arg;
+  for (int i = 0; i < 20; ++i) {
+    probe p = {0};
+    OK(c_exec(h->client, "INSERT INTO t VALUES(1)", &p));
+    until_done(h->w, &p, 1);
+    CHECK_EQ(p.status, DQC_OK);
+  }
+  return NULL;
+}
+
+/* Another thread drives from now on, while this one frees. */
+static void test_loop_moves(void) {
+  world w;
+  dqc_client *client = client_open(&w, 0, "normal", 0);
+  for (int i = 0; i < 10; ++i) {
+    handed_over h = {&w, client};
+    probe p = {0};
+    pthread_t thread;
+    dqc_conn *conn = lease(&w, client);
+    OK(exec_async(conn, "BEGIN", &p));
+    until_done(&w, &p, 1);
+    CHECK_EQ(pthread_create(&thread, NULL, use_client, &h), 0);
+    dqc_conn_free(conn);
+    CHECK_EQ(pthread_join(thread, NULL), 0);
+    UNTIL(&w, stats_of(client).leased == 0);
+  }
+  client_end(&w, client);
+}
+
 int main(void) {
   setup(120);
+  test_given_back_elsewhere();
+  test_loop_moves();
   for (int mode = 0; mode < MODES; ++mode) {
     test_use(mode);
     test_rollback(mode);

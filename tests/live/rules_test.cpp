@@ -92,8 +92,8 @@ TEST_P(RulesTest, ReturningOutOfTimeLocksNobodyOut) {
   const Reply late =
       conn.Query(Numbers(3'000'000) + "INSERT INTO t SELECT count(*) FROM n RETURNING x", {}, 200);
   ASSERT_EQ(late.status, DQC_E_TIMEOUT) << late;
-  ASSERT_EQ(late.failure.outcome, ExpectedEra() == 'D' ? DQC_OUTCOME_MAYBE_EXECUTED
-                                                       : DQC_OUTCOME_NOT_EXECUTED);
+  ASSERT_EQ(late.failure.outcome,
+            ExpectedEra() == 'D' ? DQC_OUTCOME_MAYBE_EXECUTED : DQC_OUTCOME_NOT_EXECUTED);
   const Reply reply = WriteThroughNewConnection(Dsn());
   EXPECT_TRUE(reply.ok()) << reply;
 }

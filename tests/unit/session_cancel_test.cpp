@@ -345,6 +345,28 @@ TEST(SessionCancel, RollbackOfOurOwnLeavesAtOnce) {
   }
 }
 
+// What comes behind it, as the ROLLBACK of what it began, need not wait for its answer.
+TEST(SessionCancel, ScriptGivenUpHoldsNothingUp) {
+  for (const mock::Era era : kEras) {
+    Ready rig(era);
+    rig.node.On(Match().Sql("slow"), Do().Stall().Default());
+    const Op script = rig.Submit(Script("BEGIN; INSERT INTO slow VALUES (1); COMMIT"));
+    rig.Flow();
+    const Op rollback = rig.Submit("ROLLBACK");
+    ASSERT_FALSE(rig.session->has_output());
+    rig.session->Cancel(script->id, rig.now);
+    EXPECT_TRUE(rig.session->has_output());
+    EXPECT_TRUE(rig.session->may_be_in_transaction());
+    rig.node.Release();
+    rig.Flow();
+    EXPECT_TRUE(rollback->status.ok());
+    EXPECT_EQ(script->done, 1);
+    EXPECT_EQ(rig.session->transaction(), TxState::kNone);
+    EXPECT_FALSE(rig.session->may_be_in_transaction());
+    ExpectUsable(rig);
+  }
+}
+
 // Where our BEGIN may fail because the application has begun, a ROLLBACK would be of its own.
 TEST(SessionCancel, NoRollbackBehindABeginOfTheApplication) {
   Ready rig(mock::Era::kA);

@@ -23,8 +23,9 @@
  *    the submitting call, never with a lock held. Freeing the last handle of a driven loop delivers
  *    what is left inside that call. Every function may be called from a callback; those that would
  *    block return DQC_E_MISUSE.
- *  - A driven loop does nothing while nobody runs it: deadlines, and the clean-up behind a cancelled
- *    operation, wait until it is run again.
+ *  - A driven loop does nothing while nobody runs it: deadlines wait until it is run again. But the
+ *    ROLLBACK of a transaction left behind, by a call that ran out of time or a _free on the thread
+ *    that ran the loop last, is sent inside that call, so that the write lock is not held.
  *  - Everything an event points to is borrowed for the time of the callback: retain what you keep.
  *  - The operations of one connection run, and complete, in the order of submission.
  *  - After fork() the child gets DQC_E_FORKED from every handle of the parent; freeing them there is
