@@ -66,7 +66,7 @@ class Builder : public Visitor {
   }
 
   template <typename T, typename EachField>
-  void List(const char*, std::vector<T>& list, uint32_t, size_t, EachField each) {
+  void List(const char*, std::vector<T>& list, uint32_t, const char*, size_t, EachField each) {
     for (int count = Byte() % 5; count > 0; --count) each(list.emplace_back());
   }
   void Content(std::string_view& content) { content = Chars(size_t{Byte()} * kWord); }
@@ -133,7 +133,8 @@ class Lister : public Visitor {
   void ServersWithRoles(bool v) { EndsHere(v); }
   void Params(wire::Params params) { values_.insert(values_.end(), params.begin(), params.end()); }
   template <typename T, typename EachField>
-  void List(const char*, const std::vector<T>& list, uint32_t, size_t, EachField each) {
+  void List(const char*, const std::vector<T>& list, uint32_t, const char*, size_t,
+            EachField each) {
     numbers_.push_back(list.size());
     for (const T& entry : list) each(entry);
   }

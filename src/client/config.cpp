@@ -175,6 +175,10 @@ Limits Config::limits() const {
   out.result_bytes = LimitOf(integer(Key::kMaxResult));
   out.error_text_bytes = static_cast<uint32_t>(integer(Key::kMaxErrorText));
   out.params = static_cast<uint32_t>(integer(Key::kMaxParams));
+  out.servers = static_cast<uint32_t>(integer(Key::kMaxNodes));
+  out.address_bytes = static_cast<uint32_t>(integer(Key::kMaxAddress));
+  out.files = static_cast<uint32_t>(integer(Key::kMaxFiles));
+  out.file_name_bytes = static_cast<uint32_t>(integer(Key::kMaxFileName));
   return out;
 }
 

@@ -82,6 +82,12 @@ enum class KeyType : uint8_t { kText, kBool, kInteger, kBytes, kDuration, kEnum 
     "parameters of one statement")                                                                 \
   X(MaxErrorText, "max_error_text", kBytes, "64KiB", 64, 1ll << 26, "", "0.1",                     \
     "server text kept in an error")                                                                \
+  X(MaxNodes, "max_nodes", kInteger, "10000", 1, 1 << 20, "", "0.1",                               \
+    "nodes in one list of a server's")                                                             \
+  X(MaxAddress, "max_address", kBytes, "256", 16, 65536, "", "0.1", "bytes of a node's address")   \
+  X(MaxFiles, "max_files", kInteger, "100", 2, 1 << 20, "", "0.1", "files of one dump")            \
+  X(MaxFileName, "max_file_name", kBytes, "1KiB", 16, 65536, "", "0.1",                            \
+    "bytes of the name of a file in a dump")                                                       \
   X(Nodes, "nodes", kText, "", 0, 4096, "", "0.1",                                                 \
     "path of a node file (cluster.yaml), read at the start and in every round of a search")        \
   X(NodesWrite, "nodes_write", kBool, "false", 0, 1, "", "0.1",                                    \

@@ -20,6 +20,12 @@ inline constexpr size_t kServerEntryBytesMin = 16;  // 24 with a role
 inline constexpr size_t kRoleBytes = 8;
 inline constexpr size_t kFileEntryBytesMin = 16;
 
+// What an error says of more than the limits.
+inline constexpr const char* kTooManyNodes = "more than option \"max_nodes\"";
+inline constexpr const char* kTooManyFiles = "more than option \"max_files\"";
+inline constexpr const char* kFileNameTooLong = "longer than option \"max_file_name\"";
+inline constexpr const char* kAddressTooLong = "longer than option \"max_address\"";
+
 template <typename V, Is<request::Leader> M>
 void Fields(V& v, M& m) {
   v.U64("unused", m.unused);
@@ -142,7 +148,7 @@ template <typename V, Is<response::Servers> M>
 void Fields(V& v, M& m) {
   v.ServersWithRoles(m.with_roles);
   const size_t bytes_min = kServerEntryBytesMin + (m.with_roles ? kRoleBytes : 0);
-  v.List("node count", m.nodes, v.limits().servers, bytes_min, [&](auto& node) {
+  v.List("node count", m.nodes, v.limits().servers, kTooManyNodes, bytes_min, [&](auto& node) {
     v.U64("node id", node.id);
     v.Address(node.address);
     if (m.with_roles) v.U64("role", node.role);
@@ -181,10 +187,11 @@ void Fields(V& v, M& m) {
 
 template <typename V, Is<response::Files> M>
 void Fields(V& v, M& m) {
-  v.List("file count", m.files, v.limits().files, kFileEntryBytesMin, [&](auto& file) {
-    v.FileName(file.name);
-    v.Content(file.content);
-  });
+  v.List("file count", m.files, v.limits().files, kTooManyFiles, kFileEntryBytesMin,
+         [&](auto& file) {
+           v.FileName(file.name);
+           v.Content(file.content);
+         });
 }
 
 template <typename V, Is<response::Metadata> M>

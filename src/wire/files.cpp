@@ -27,7 +27,7 @@ Status FilesReader::status() const {
 
 bool FilesReader::TakeCount(uint64_t count, const Limits& limits) {
   const uint64_t at = offset_ - kWord;
-  if (count > limits.files) return Fail(at, "file count", "more than the limit", Code::kLimit);
+  if (count > limits.files) return Fail(at, "file count", kTooManyFiles, Code::kLimit);
   if (count > rest() / kFileEntryBytesMin) return Fail(at, "file count", "larger than the body");
   file_count_ = files_left_ = count;
   name_at_ = offset_;
@@ -41,7 +41,7 @@ bool FilesReader::TakeName(const uint8_t* word, const Limits& limits) {
   const auto* nul = static_cast<const char*>(std::memchr(text, 0, kWord));
   const size_t size = nul == nullptr ? kWord : static_cast<size_t>(nul - text);
   if (name_.size() + size > limits.file_name_bytes) {
-    return Fail(name_at_, "file name", "longer than the limit", Code::kLimit);
+    return Fail(name_at_, "file name", kFileNameTooLong, Code::kLimit);
   }
   name_.append(text, size);
   if (nul != nullptr) state_ = State::kLength;

@@ -88,7 +88,8 @@ class Encoder {
   }
 
   template <typename T, typename EachField>
-  void List(const char*, const std::vector<T>& list, uint32_t, size_t, EachField each) {
+  void List(const char*, const std::vector<T>& list, uint32_t, const char*, size_t,
+            EachField each) {
     w_.U64(list.size());
     for (const T& entry : list) each(entry);
   }
@@ -160,8 +161,12 @@ class Decoder {
   void U64(const char* field, uint64_t& v) { v = r_.U64(field); }
   void Reserved32() { r_.U32("reserved"); }
   void Text(const char* field, std::string_view& text) { text = r_.Text(field); }
-  void Address(std::string_view& address) { address = r_.Text("address", limits().address_bytes); }
-  void FileName(std::string_view& name) { name = r_.Text("file name", limits().file_name_bytes); }
+  void Address(std::string_view& address) {
+    address = r_.Text("address", limits().address_bytes, kAddressTooLong);
+  }
+  void FileName(std::string_view& name) {
+    name = r_.Text("file name", limits().file_name_bytes, kFileNameTooLong);
+  }
   void ErrorText(std::string_view& text) {
     text = CutText(r_.Text("message"), limits().error_text_bytes);
   }
@@ -192,11 +197,11 @@ class Decoder {
   }
 
   template <typename T, typename EachField>
-  void List(const char* field, std::vector<T>& list, uint32_t count_max, size_t entry_bytes_min,
-            EachField each) {
+  void List(const char* field, std::vector<T>& list, uint32_t count_max, const char* too_many,
+            size_t entry_bytes_min, EachField each) {
     const size_t count_at = r_.offset();
     const uint64_t count = r_.U64(field);
-    if (count > count_max) r_.FailAt(count_at, field, "more than the limit", Code::kLimit);
+    if (count > count_max) r_.FailAt(count_at, field, too_many, Code::kLimit);
     if (count > r_.remaining() / entry_bytes_min) {
       r_.FailAt(count_at, field, "larger than the body");
     }

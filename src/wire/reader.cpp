@@ -36,7 +36,7 @@ uint64_t Reader::U64(const char* field) {
 
 double Reader::F64(const char* field) { return std::bit_cast<double>(U64(field)); }
 
-std::string_view Reader::Text(const char* field, size_t bytes_max) {
+std::string_view Reader::Text(const char* field, size_t bytes_max, const char* too_long) {
   if (!Need(1, field)) return {};
   const uint8_t* start = cursor();
   const void* nul = std::memchr(start, 0, remaining());
@@ -46,7 +46,7 @@ std::string_view Reader::Text(const char* field, size_t bytes_max) {
   }
   const auto size = static_cast<size_t>(static_cast<const uint8_t*>(nul) - start);
   if (size > bytes_max) {
-    FailAt(offset_, field, "longer than the limit", Code::kLimit);
+    FailAt(offset_, field, too_long, Code::kLimit);
     return {};
   }
   const size_t padded = size + 1 + PaddingAfter(size + 1);

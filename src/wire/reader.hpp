@@ -24,7 +24,9 @@ class Reader {
   int64_t I64(const char* field) { return static_cast<int64_t>(U64(field)); }
   double F64(const char* field);
   // Bytes up to the NUL; consumes the padding to the word. The view is NUL-terminated in place.
-  std::string_view Text(const char* field, size_t bytes_max = SIZE_MAX);
+  // `too_long`: what is said of more than bytes_max.
+  std::string_view Text(const char* field, size_t bytes_max = SIZE_MAX,
+                        const char* too_long = "longer than the limit");
   // u64 length, bytes, padding to the word.
   std::string_view Blob(const char* field);
   // `size` raw bytes, no padding.

@@ -137,14 +137,15 @@ void DecodeColumns(Reader& r, const Limits& limits, std::vector<std::string_view
   const size_t count_at = r.offset();
   const uint64_t count = r.U64("column count");
   if (count > limits.columns) {
-    r.FailAt(count_at, "column count", "more than the limit", Code::kLimit);
+    r.FailAt(count_at, "column count", "more than option \"max_columns\"", Code::kLimit);
   }
   // A name takes a word at least.
   if (count > r.remaining() / kWord) r.FailAt(count_at, "column count", "larger than the body");
   if (!r.ok()) return;
   names.reserve(static_cast<size_t>(count));
   for (uint64_t i = 0; i < count && r.ok(); ++i) {
-    names.push_back(r.Text("column name", limits.column_name_bytes));
+    names.push_back(
+        r.Text("column name", limits.column_name_bytes, "longer than option \"max_column_name\""));
   }
   if (!r.ok()) names.clear();
 }
@@ -178,7 +179,7 @@ RowsEnd DecodeRows(Reader& r, size_t column_count, uint64_t rows_max, std::vecto
       return first == kRowsDone ? RowsEnd::kDone : RowsEnd::kPart;
     }
     if (column_count == 0) return stop("row header", "a row without columns");
-    if (rows == rows_max) return stop("rows", "more than the limit", Code::kLimit);
+    if (rows == rows_max) return stop("rows", "more than option \"max_rows\"", Code::kLimit);
     if (left < row_bytes_min) return stop("row", "truncated");
     const char* fault = DecodeRow(&at, end, column_count, sink.Row(left / row_bytes_min));
     if (fault != nullptr) return stop("cell", fault);

@@ -122,7 +122,8 @@ void DecodeParams(Reader& r, uint8_t schema, uint32_t params_max, std::vector<Va
   if (!r.ok() || r.remaining() == 0) return;
   const size_t count_at = r.offset();
   const uint32_t count = schema == 0 ? r.U8("param count") : r.U32("param count");
-  if (count > params_max) r.FailAt(count_at, "param count", "more than the limit", Code::kLimit);
+  if (count > params_max)
+    r.FailAt(count_at, "param count", "more than option \"max_params\"", Code::kLimit);
   if (count > r.remaining()) r.FailAt(count_at, "param count", "larger than the body");
   const size_t tags_at = r.offset();
   const std::string_view tags = r.Bytes("param tags", count);

@@ -58,6 +58,27 @@ TEST_P(AdminTest, RefusedHere) {
   EXPECT_EQ(conn.state(), DQC_STATE_READY);
 }
 
+TEST_P(AdminTest, AnswersHaveLimits) {
+  const std::string name(30, 'n');
+  ASSERT_TRUE(Conn(Dsn("", name)).Exec("CREATE TABLE IF NOT EXISTS t(x)").ok());
+  const Conn small = Open("max_file_name=16");
+  const Reply dump = small.Admin(DQC_ADMIN_DUMP, 0, 0, name.c_str());
+  EXPECT_EQ(dump.status, DQC_E_LIMIT) << dump;
+  EXPECT_NE(dump.failure.message.find("max_file_name"), std::string::npos) << dump;
+  EXPECT_EQ(small.state(), DQC_STATE_CLOSED);
+
+  const Conn admin = Open();
+  ASSERT_TRUE(admin.Admin(DQC_ADMIN_ADD, 7, 0, "127.0.0.100:10000").ok());
+  for (const auto& [option, what] :
+       {std::pair("max_nodes=1", "max_nodes"), std::pair("max_address=16", "max_address")}) {
+    const Reply cluster = Open(option).Admin(DQC_ADMIN_CLUSTER);
+    EXPECT_EQ(cluster.status, DQC_E_LIMIT) << cluster;
+    EXPECT_NE(cluster.failure.message.find(what), std::string::npos) << cluster;
+  }
+  EXPECT_EQ(Open("max_nodes=2&max_address=17").Admin(DQC_ADMIN_CLUSTER).rows.size(), 2u);
+  EXPECT_TRUE(admin.Admin(DQC_ADMIN_REMOVE, 7).ok());
+}
+
 TEST_P(AdminTest, AddAndRemoveANodeThatDoesNotRun) {
   const Conn conn = Open();
   ASSERT_TRUE(conn.Admin(DQC_ADMIN_ADD, UINT64_MAX / 2, 0, "127.0.0.1:1").ok());

@@ -216,11 +216,23 @@ TEST(ClientConfig, Limits) {
   EXPECT_EQ(limits.result_bytes, defaults.result_bytes);
   EXPECT_EQ(limits.error_text_bytes, defaults.error_text_bytes);
   EXPECT_EQ(limits.params, defaults.params);
+  EXPECT_EQ(limits.servers, defaults.servers);
+  EXPECT_EQ(limits.address_bytes, defaults.address_bytes);
+  EXPECT_EQ(limits.files, defaults.files);
+  EXPECT_EQ(limits.file_name_bytes, defaults.file_name_bytes);
   EXPECT_EQ(FindKey("max_message")->max, static_cast<int64_t>(kMessageBytesMax));
   EXPECT_EQ(FindKey("max_params")->max, static_cast<int64_t>(kParamsCap));
   EXPECT_EQ(FindKey("database")->max, static_cast<int64_t>(kDatabaseNameMax));
-  ASSERT_EQ(Error(config.Set("max_rows", "7")), "ok");
-  EXPECT_EQ(config.limits().rows, 7U);
+  for (const char* key : {"max_rows", "max_nodes", "max_files"})
+    ASSERT_EQ(Error(config.Set(key, "7")), "ok");
+  for (const char* key : {"max_address", "max_file_name"})
+    ASSERT_EQ(Error(config.Set(key, "77")), "ok");
+  limits = config.limits();
+  EXPECT_EQ(limits.rows, 7U);
+  EXPECT_EQ(limits.servers, 7U);
+  EXPECT_EQ(limits.files, 7U);
+  EXPECT_EQ(limits.address_bytes, 77U);
+  EXPECT_EQ(limits.file_name_bytes, 77U);
 }
 
 TEST(ClientConfig, TextKeys) {

@@ -415,8 +415,8 @@ TEST(SessionFiles, AServerThatLies) {
   ExpectRefused(0, {}, kWrong, "Files: file count at byte 0: truncated");
   ExpectRefused(1, Words({1}), kWrong, "Files: file count at byte 0: larger than the body");
   ExpectRefused(UINT32_MAX, Words({101}), Code::kLimit,
-                "Files: file count at byte 0: more than the limit");
-  ExpectRefused(UINT32_MAX, Words({UINT64_MAX}), Code::kLimit, "more than the limit");
+                "Files: file count at byte 0: more than option \"max_files\"");
+  ExpectRefused(UINT32_MAX, Words({UINT64_MAX}), Code::kLimit, "more than option \"max_files\"");
   ExpectRefused(3, Words({1, kA, 8}), kWrong, "Files: file length at byte 16: beyond the end");
   ExpectRefused(UINT32_MAX, Words({1, kA, UINT64_MAX}), kWrong, "beyond the end");
   ExpectRefused(UINT32_MAX, Words({1, kA, uint64_t{1} << 35}), kWrong, "beyond the end");
@@ -430,7 +430,7 @@ TEST(SessionFiles, AServerThatLies) {
   ExpectRefused(5, Words({2, kA, 8, 0, kA}), kWrong, "Files: file length at byte 40: truncated");
   ExpectRefused(5, Words({2, kA, 16, 0, 0}), kWrong, "Files: file name at byte 40: truncated");
   ExpectRefused(UINT32_MAX, Words({1}) + Bytes(2000, 'n'), Code::kLimit,
-                "Files: file name at byte 8: longer than the limit");
+                "Files: file name at byte 8: longer than option \"max_file_name\"");
 }
 
 TEST(SessionFiles, UnknownSchemaAndUnasked) {

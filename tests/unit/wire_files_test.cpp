@@ -125,7 +125,8 @@ TEST(WireFiles, NameLimit) {
     return pieces;
   };
   EXPECT_EQ(read("0123456789"), "0123456789=12345678;");
-  EXPECT_EQ(read("0123456789a"), "Files: file name at byte 8: longer than the limit");
+  EXPECT_EQ(read("0123456789a"),
+            "Files: file name at byte 8: longer than option \"max_file_name\"");
   EXPECT_EQ(read(""), "=12345678;");
 }
 

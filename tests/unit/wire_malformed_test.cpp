@@ -160,7 +160,7 @@ TEST(WireMalformed, Servers) {
   EXPECT_EQ(ResponseError(ResponseType::kServers, one + entry + kZeroWord, plain),
             "Servers: end at byte 24: surplus bytes");
   EXPECT_EQ(ResponseError(ResponseType::kServers, "ff ff ff ff ff ff ff ff" + entry),
-            "Servers: node count at byte 0: more than the limit");
+            "Servers: node count at byte 0: more than option \"max_nodes\"");
   const std::string long_name =
       "01 00 00 00 00 00 00 00 61 61 61 61 61 61 61 61 61 00 00 00 00 00 00 00";
   EXPECT_EQ(ResponseError(ResponseType::kServers, one + long_name),
@@ -227,18 +227,18 @@ TEST(WireLimits, EachOnItsEdge) {
   EXPECT_TRUE(DecodeWith(servers, limits).ok());
   servers.nodes.push_back({3, "", 2});
   EXPECT_EQ(DecodeWith(servers, limits).message(),
-            "Servers: node count at byte 0: more than the limit");
+            "Servers: node count at byte 0: more than option \"max_nodes\"");
   EXPECT_EQ(DecodeWith(servers, limits).code(), Code::kLimit);
   servers.nodes = {{1, "123456", 0}};
   EXPECT_EQ(DecodeWith(servers, limits).message(),
-            "Servers: address at byte 16: longer than the limit");
+            "Servers: address at byte 16: longer than option \"max_address\"");
   EXPECT_EQ(DecodeWith(response::Server{1, "123456"}, limits).code(), Code::kLimit);
 
   response::Files files{{{"a", ""}}};
   EXPECT_TRUE(DecodeWith(files, limits).ok());
   files.files.push_back({"b", ""});
   EXPECT_EQ(DecodeWith(files, limits).message(),
-            "Files: file count at byte 0: more than the limit");
+            "Files: file count at byte 0: more than option \"max_files\"");
 
   EXPECT_TRUE(DecodeWith(request::Exec{0, 0, std::vector<Value>(3)}, limits).ok());
   EXPECT_EQ(DecodeWith(request::Exec{0, 0, std::vector<Value>(4)}, limits).code(), Code::kLimit);
@@ -250,15 +250,16 @@ TEST(WireLimits, EachOnItsEdge) {
   EXPECT_TRUE(DecodeWith(rows, limits).ok());
   rows.cells.resize(4);
   rows.row_count = 2;
-  EXPECT_EQ(DecodeWith(rows, limits).message(), "Rows: rows at byte 48: more than the limit");
+  EXPECT_EQ(DecodeWith(rows, limits).message(),
+            "Rows: rows at byte 48: more than option \"max_rows\"");
   rows.cells.clear();
   rows.row_count = 0;
   rows.columns = {"12345"};
   EXPECT_EQ(DecodeWith(rows, limits).message(),
-            "Rows: column name at byte 8: longer than the limit");
+            "Rows: column name at byte 8: longer than option \"max_column_name\"");
   rows.columns = {"", "", ""};
   EXPECT_EQ(DecodeWith(rows, limits).message(),
-            "Rows: column count at byte 0: more than the limit");
+            "Rows: column count at byte 0: more than option \"max_columns\"");
 }
 
 // FAILURE, section 6.3.

@@ -162,7 +162,8 @@ TEST(WireParams, Malformed) {
               "T: param tag at byte 2: not a tag of a parameter");
   }
   EXPECT_EQ(Error("ff 01 01 01 01 01 01 01"), "T: param count at byte 0: larger than the body");
-  EXPECT_EQ(Error("ff ff ff ff 01 01 01 01", 1), "T: param count at byte 0: more than the limit");
+  EXPECT_EQ(Error("ff ff ff ff 01 01 01 01", 1),
+            "T: param count at byte 0: more than option \"max_params\"");
   EXPECT_EQ(Error("00 01 00 00 01 01 01 01", 1), "T: param count at byte 0: larger than the body");
   EXPECT_EQ(Error("01 00 00", 1), "T: param count at byte 0: truncated");
   EXPECT_EQ(Error("02 01 05 00 00 00 00 00  00 00 00 00 00 00 00 00"),
@@ -184,7 +185,7 @@ TEST(WireParams, Limit) {
   const Bytes three = Tuple(std::vector<Value>(3), 0);
   std::vector<Value> out;
   EXPECT_EQ(Decode(three, 0, out, 3), "ok");
-  EXPECT_EQ(Decode(three, 0, out, 2), "T: param count at byte 0: more than the limit");
+  EXPECT_EQ(Decode(three, 0, out, 2), "T: param count at byte 0: more than option \"max_params\"");
   Reader r(three.data(), three.size());
   DecodeParams(r, 0, 2, out);
   EXPECT_EQ(r.status("T").code(), Code::kLimit);

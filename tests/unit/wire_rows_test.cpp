@@ -163,7 +163,7 @@ TEST(WireRows, RowLimit) {
   const Bytes body = Body(std::vector<Value>(6), 2);
   EXPECT_EQ(Decode(body, 2, 3).error, "ok");
   const Decoded d = Decode(body, 2, 2);
-  EXPECT_EQ(d.error, "Rows: rows at byte 48: more than the limit");
+  EXPECT_EQ(d.error, "Rows: rows at byte 48: more than option \"max_rows\"");
   EXPECT_EQ(d.rows, 2u);
   EXPECT_EQ(d.cells.size(), 4u);
 }
@@ -282,8 +282,10 @@ TEST(WireColumns, Errors) {
   EXPECT_EQ(error("00 00 00 00"), "Rows: column count at byte 0: truncated");
   EXPECT_EQ(error("02 00 00 00 00 00 00 00 61 00 00 00 00 00 00 00"),
             "Rows: column count at byte 0: larger than the body");
-  EXPECT_EQ(error("d1 07 00 00 00 00 00 00"), "Rows: column count at byte 0: more than the limit");
-  EXPECT_EQ(error("ff ff ff ff ff ff ff ff"), "Rows: column count at byte 0: more than the limit");
+  EXPECT_EQ(error("d1 07 00 00 00 00 00 00"),
+            "Rows: column count at byte 0: more than option \"max_columns\"");
+  EXPECT_EQ(error("ff ff ff ff ff ff ff ff"),
+            "Rows: column count at byte 0: more than option \"max_columns\"");
   EXPECT_EQ(error("01 00 00 00 00 00 00 00 61 61 61 61 61 61 61 61"),
             "Rows: column name at byte 8: unterminated text");
   Limits tight;
@@ -291,9 +293,9 @@ TEST(WireColumns, Errors) {
   tight.column_name_bytes = 3;
   EXPECT_EQ(error("01 00 00 00 00 00 00 00 61 62 63 00 00 00 00 00", tight), "ok");
   EXPECT_EQ(error("01 00 00 00 00 00 00 00 61 62 63 64 00 00 00 00", tight),
-            "Rows: column name at byte 8: longer than the limit");
+            "Rows: column name at byte 8: longer than option \"max_column_name\"");
   EXPECT_EQ(error("02 00 00 00 00 00 00 00 61 00 00 00 00 00 00 00 61 00 00 00 00 00 00 00", tight),
-            "Rows: column count at byte 0: more than the limit");
+            "Rows: column count at byte 0: more than option \"max_columns\"");
 }
 
 TEST(WireRowsMessage, WhatTheEncoderRefuses) {
