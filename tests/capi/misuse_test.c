@@ -24,6 +24,7 @@ static void test_null_handles(void) {
   FAILS(DQC_E_MISUSE, dqc_config_set_env(NULL, &error));
   FAILS(DQC_E_MISUSE, dqc_config_set_dial(NULL, NULL, NULL, &error));
   FAILS(DQC_E_MISUSE, dqc_config_set_log(NULL, 1, NULL, NULL, &error));
+  FAILS(DQC_E_MISUSE, dqc_config_set_watch(NULL, NULL, NULL, &error));
   FAILS(DQC_E_MISUSE, dqc_loop_new(0, NULL, &error));
   FAILS(DQC_E_MISUSE, dqc_loop_new(2, &loop, &error));
   CHECK(loop == NULL);

@@ -21,26 +21,49 @@ typedef struct family {
   dqc_stmt *stmt;
   dqc_rows *rows;
   dqc_batch *batch;
-  dqc_dial *dial;
+  dqc_conn *dialing;
+  dqc_dial *dial; /* of `dialing`, not answered yet */
 } family;
+
+static void DQC_CALL keep_dial(void *user_data, const char *address, dqc_dial *dial) {
+  (void)address;
+  ((family *)user_data)->dial = dial;
+}
 
 static void child(family *f) {
   world *w = f->w;
   dqc_error *error = NULL;
   dqc_rows *rows = NULL;
   dqc_conn *conn = NULL;
+  dqc_stmt *stmt = NULL;
+  dqc_batch *batch = NULL;
+  const dqc_value one = DQC_INT(1);
+  const dqc_admin leader = {sizeof(leader), DQC_ADMIN_LEADER, 0, 0, NULL};
   alarm(20);
   const dqc_status status =
       dqc_conn_exec(w->conn, "SELECT 1", DQC_CSTR, NULL, 0, NULL, NULL, &error);
   CHILD_CHECK(status == DQC_E_FORKED && dqc_error_code(error) == DQC_E_FORKED);
   dqc_error_free(error);
   CHILD_CHECK(exec_async(w->conn, "SELECT 1", NULL) == DQC_E_FORKED);
+  CHILD_CHECK(query_async(w->conn, "SELECT 1", NULL) == DQC_E_FORKED);
+  CHILD_CHECK(dqc_conn_query(w->conn, "SELECT 1", DQC_CSTR, NULL, 0, NULL, &rows, NULL) ==
+              DQC_E_FORKED);
+  CHILD_CHECK(dqc_conn_script(w->conn, "SELECT 1", DQC_CSTR, NULL, NULL, NULL) == DQC_E_FORKED);
+  CHILD_CHECK(dqc_conn_prepare(w->conn, "SELECT 1", DQC_CSTR, NULL, &stmt, NULL) == DQC_E_FORKED);
+  CHILD_CHECK(dqc_conn_admin(w->conn, &leader, NULL, &rows, NULL) == DQC_E_FORKED);
+  CHILD_CHECK(dqc_conn_connect(w->conn, NULL) == DQC_E_FORKED);
+  CHILD_CHECK(dqc_conn_connect_async(w->conn, NULL, NULL, NULL, NULL) == DQC_E_FORKED);
   CHILD_CHECK(dqc_conn_close(w->conn, NULL) == DQC_E_FORKED);
+  CHILD_CHECK(dqc_conn_close_async(w->conn, NULL, NULL, NULL, NULL) == DQC_E_FORKED);
   CHILD_CHECK(dqc_conn_cancel(w->conn, 1) == DQC_E_FORKED);
   CHILD_CHECK(dqc_conn_pause(w->conn, 1, 1) == DQC_E_FORKED);
   CHILD_CHECK(dqc_stmt_exec(f->stmt, NULL, 0, NULL, NULL, NULL) == DQC_E_FORKED);
   CHILD_CHECK(dqc_stmt_query(f->stmt, NULL, 0, NULL, &rows, NULL) == DQC_E_FORKED);
+  CHILD_CHECK(dqc_stmt_bind(f->stmt, 1, &one, NULL) == DQC_E_FORKED);
+  CHILD_CHECK(rows == NULL && stmt == NULL);
   CHILD_CHECK(dqc_rows_step(f->rows, NULL) == DQC_E_FORKED);
+  CHILD_CHECK(dqc_rows_next_batch(f->rows, &batch, NULL) == DQC_E_FORKED && batch == NULL);
+  CHILD_CHECK(dqc_config_set(w->config, "timeout", DQC_CSTR, "1s", DQC_CSTR, NULL) == DQC_E_FORKED);
   CHILD_CHECK(dqc_loop_run(w->loop, DQC_RUN_NOWAIT, NULL) == DQC_E_FORKED);
   CHILD_CHECK(dqc_loop_fd(w->loop) == -1);
   dqc_loop_wake(w->loop);
@@ -48,12 +71,16 @@ static void child(family *f) {
   if (w->queue != NULL) {
     CHILD_CHECK(dqc_queue_wait(w->queue, 0) == DQC_E_FORKED);
     CHILD_CHECK(dqc_queue_dispatch(w->queue, 0) == DQC_E_FORKED);
+    CHILD_CHECK(dqc_queue_set_notify(w->queue, NULL, NULL) == DQC_E_FORKED);
+    CHILD_CHECK(dqc_queue_fd(w->queue) == -1);
   }
   CHILD_CHECK(dqc_batch_row_count(f->batch) > 0); /* memory is only memory */
   dqc_batch_free(f->batch);
   dqc_stmt_free(f->stmt);
   dqc_conn_free(w->conn);
   dqc_rows_free(f->rows);
+  dqc_dial_done(f->dial, -1, "in a child");
+  dqc_conn_free(f->dialing);
   dqc_loop_free(w->loop);
   dqc_queue_free(w->queue);
   dqc_config_free(w->config);
@@ -69,7 +96,8 @@ static void child(family *f) {
 
 static void test_fork(int mode) {
   world w;
-  family f = {&w, NULL, NULL, NULL, NULL};
+  family f = {&w, NULL, NULL, NULL, NULL, NULL};
+  probe p = {0};
   world_begin(&w, mode, "big_result", 20000);
   set(w.config, "read_buffer", "4KiB");
   set(w.config, "high_water", "4KiB");
@@ -78,6 +106,13 @@ static void test_fork(int mode) {
   OK(dqc_conn_prepare(w.conn, "INSERT INTO t VALUES(1)", DQC_CSTR, NULL, &f.stmt, &error));
   OK(dqc_conn_query(w.conn, "SELECT n FROM t", DQC_CSTR, NULL, 0, NULL, &f.rows, &error));
   CHECK_EQ(dqc_rows_next_batch(f.rows, &f.batch, NULL), DQC_ROW);
+  OK(dqc_config_set_dial(w.config, keep_dial, &f, &error));
+  OK(dqc_conn_new(w.loop, w.queue, w.config, &f.dialing, &error));
+  OK(dqc_conn_connect_async(f.dialing, on_event, &p, NULL, &error));
+  while (f.dial == NULL) pump(&w);
+  OK(dqc_stmt_exec(f.stmt, NULL, 0, NULL, NULL,
+                   &error)); /* the server is done with what was sent */
+  const uint64_t finalized = mock_server_requests(w.mock, 7);
   for (int i = 0; i < 3; ++i) {
     int status = 0;
     const pid_t pid = fork();
@@ -86,8 +121,13 @@ static void test_fork(int mode) {
     CHECK_EQ(waitpid(pid, &status, 0), pid);
     CHECK_EQ(WTERMSIG(status), 0);
     CHECK_EQ(WEXITSTATUS(status), 0);
+    CHECK_EQ(mock_server_requests(w.mock, 7), finalized);   /* none of the child's */
     OK(dqc_stmt_exec(f.stmt, NULL, 0, NULL, NULL, &error)); /* the parent's goes on */
   }
+  dqc_dial_done(f.dial, mock_server_connect(w.mock), NULL);
+  until_done(&w, &p, 1);
+  CHECK_EQ(p.status, DQC_OK);
+  dqc_conn_free(f.dialing);
   int64_t next = (int64_t)dqc_batch_row_count(f.batch);
   while (dqc_rows_step(f.rows, NULL) == DQC_ROW) CHECK_EQ(dqc_rows_int64(f.rows, 0), next++);
   CHECK_EQ(next, 20000);
@@ -181,7 +221,12 @@ static void test_cloexec(void) {
 }
 
 int main(void) {
+  sigset_t pipe_only;
   setup(110);
+  /* Whoever started this program may ignore or block it. */
+  CHECK(signal(SIGPIPE, SIG_DFL) != SIG_ERR);
+  CHECK(sigemptyset(&pipe_only) == 0 && sigaddset(&pipe_only, SIGPIPE) == 0);
+  CHECK_EQ(pthread_sigmask(SIG_UNBLOCK, &pipe_only, NULL), 0);
   for (int mode = 0; mode < MODES; ++mode) {
     test_sigpipe(mode);
     test_interrupts(mode);
