@@ -18,6 +18,7 @@ std::atomic<bool> armed{false};
 std::atomic<bool> sticky_failure{false};
 std::atomic<bool> failed{false};
 std::atomic<long> countdown{0};
+long started_at = 0;  // set by oom_begin(), while nothing is armed
 thread_local bool is_application = false;
 
 // The mock's thread allocates as ever; the library's threads are told by their name.
@@ -58,9 +59,11 @@ void oom_begin(long n, int sticky) {
   is_application = true;
   failed = false;
   sticky_failure = sticky != 0;
-  countdown = n;
+  countdown = started_at = n;
   armed = true;
 }
+
+long oom_count(void) { return started_at - countdown; }
 
 int oom_end(void) {
   armed = false;

@@ -10,6 +10,8 @@ extern "C" {
 
 /* Fail the n-th allocation from now on, counted from 1; with `sticky` all that follow it too. */
 void oom_begin(long n, int sticky);
+/* Allocations since oom_begin(). */
+long oom_count(void);
 /* 1 if an allocation was failed. */
 int oom_end(void);
 /* 1 if the leak checker of the build finds a leak; prints it. */
