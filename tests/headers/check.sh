@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Compiles each public header by itself, twice in one file, as every language it promises to be,
-# with gcc and, where it is installed, clang.
+# with gcc and, where it is installed, clang; a compiler that is missing is named.
 #   check.sh <C include dir> [<C++ include dir>]
 set -euo pipefail
 
@@ -9,12 +9,16 @@ cpp_dir=${2:-}
 flags=(-Wall -Wextra -pedantic -Werror -fsyntax-only)
 count=0
 failures=0
+declare -A missing=()
 
 # compile <compiler> <language> <standard> <header> [flag...]
 compile() {
   local compiler=$1 language=$2 standard=$3 header=$4
   shift 4
-  command -v "$compiler" >/dev/null || return 0
+  if ! command -v "$compiler" >/dev/null; then
+    missing[$compiler]=yes
+    return 0
+  fi
   count=$((count + 1))
   if ! printf '#include <%s>\n#include <%s>\n' "$header" "$header" |
       "$compiler" -x "$language" "-std=$standard" "${flags[@]}" -I"$c_dir" "$@" -; then
@@ -57,4 +61,7 @@ if [ "$count" -eq 0 ]; then
   exit 1
 fi
 echo "$count compilations, $failures failed"
+if [ "${#missing[@]}" -gt 0 ]; then
+  echo "SKIPPED, not installed: ${!missing[*]} (./run setup installs clang)"
+fi
 [ "$failures" -eq 0 ]
