@@ -21,9 +21,17 @@ bool HasEffect(const Operation& op, const sql::Statement& statement) {
       return false;
     case sql::Kind::kCommit:
       return true;
-    default:
-      return !statement.read_only() && !op.own_transaction && !op.grouped && !op.script_transaction;
+    default: {
+      // Of ours by EXEC: PRAGMA delete_database, which no ROLLBACK undoes.
+      const bool undone = op.own_transaction && !op.script_as_exec;
+      return !statement.read_only() && !undone && !op.grouped && !op.script_transaction;
+    }
   }
+}
+
+// Passes within some milliseconds; only era D says so.
+bool IsCheckpoint(const Status& status) {
+  return status.code() == Code::kBusy && status.info()->server_text == "checkpoint in progress";
 }
 
 }  // namespace
@@ -160,6 +168,7 @@ void Session::StepDone(Operation* op, Step step, Status status, Time now) {
   switch (step) {
     case Step::kMain:
       if (op->own_transaction) {
+        if (status.ok() && op->script_as_exec) op->effect_done = true;
         op->saved = std::move(status);
         if (op->saved.ok() && !op->abandoned) {
           AppendMessage(Step::kCommit, op, RequestType::kExecSql, ResponseType::kResult,
@@ -200,6 +209,12 @@ void Session::StepDone(Operation* op, Step step, Status status, Time now) {
       break;
     }
     case Step::kCommit:
+      if (IsCheckpoint(status) && !op->abandoned) {  // nothing has changed: again
+        AppendMessage(Step::kCommit, op, RequestType::kExecSql, ResponseType::kResult,
+                      wire::request::ExecSql{0, "COMMIT", {}}, 0, true);
+        break;
+      }
+      if (!status.ok() && op->effect_done) status = status.With(Outcome::kMaybeExecuted);
       if (status.ok() || status.code() == Code::kLeadershipLost || !lost_.ok()) {
         FinishStatement(op, std::move(status));
         break;

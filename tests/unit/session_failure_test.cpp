@@ -233,6 +233,37 @@ TEST(SessionSafety, DeleteDatabaseGoesByExecInATransaction) {
                                                "ExecSql PRAGMA delete_database", "ExecSql COMMIT"));
 }
 
+// ROLLBACK does not bring the database back: from the PRAGMA on nothing is "not executed", and a
+// COMMIT that meets a checkpoint is sent again.
+TEST(SessionSafety, DeleteDatabaseIsDoneBeforeItsCommit) {
+  Ready busy(mock::Era::kD);
+  busy.node.On(Match().Sql("COMMIT").First(3), Do().Failure(5, "checkpoint in progress"));
+  const Op done = busy.Submit("PRAGMA delete_database");
+  busy.Flow();
+  EXPECT_TRUE(done->status.ok()) << done->status.message();
+  EXPECT_EQ(busy.Sent().size(), 6u);
+  EXPECT_EQ(busy.Sent().back(), "ExecSql COMMIT");
+
+  Ready refused(mock::Era::kD);
+  refused.node.On(Match().Sql("COMMIT"), Do().Failure(10250, "not leader"));
+  const Op doubtful = refused.Submit("PRAGMA delete_database");
+  refused.Flow();
+  EXPECT_EQ(doubtful->code(), Code::kNotLeader);
+  EXPECT_EQ(doubtful->outcome(), Outcome::kMaybeExecuted);
+
+  for (const char* step : {"BEGIN", "PRAGMA", "COMMIT"}) {
+    for (const bool script : {false, true}) {
+      Ready cut(mock::Era::kD);
+      cut.node.On(mock::AnyExec().Sql(step), Do().Close());
+      const char* sql = "PRAGMA delete_database";
+      const Op op = cut.Submit(script ? Script(sql) : Sql(sql));
+      cut.Flow();
+      EXPECT_EQ(op->code(), Code::kNetwork);
+      EXPECT_EQ(op->outcome() == Outcome::kNotExecuted, *step == 'B') << step << script;
+    }
+  }
+}
+
 TEST(SessionSafety, NothingThatNeedsTheEraLeavesBeforeItIsKnown) {
   for (const char* sql : {"DELETE FROM t RETURNING id", "VACUUM", "PRAGMA foreign_keys"}) {
     Rig rig(mock::Era::kA);
