@@ -52,11 +52,12 @@ class LeadershipTest : public LiveTest {
   }
   tool::DevCluster& cluster() { return **cluster_; }
   // The leader hands over to another node; returns when that one leads.
-  void Transfer() {
-    const Conn admin("dqlite://" + leader_ + "/?database=");
-    const Reply reply = admin.Admin(DQC_ADMIN_TRANSFER, follower_ + 1);
+  void Transfer() { Transfer(leader_, follower_); }
+  void Transfer(const std::string& from, size_t to) {
+    const Conn admin("dqlite://" + from + "/?database=");
+    const Reply reply = admin.Admin(DQC_ADMIN_TRANSFER, to + 1);
     EXPECT_TRUE(reply.ok()) << reply;
-    for (int i = 0; i < 200 && cluster().Leader() != cluster().Address(follower_); ++i)
+    for (int i = 0; i < 200 && cluster().Leader() != cluster().Address(to); ++i)
       std::this_thread::sleep_for(milliseconds(20));
   }
 
@@ -108,6 +109,28 @@ TEST_P(LeadershipTest, IdleConnectionAfterATransfer) {
   EXPECT_EQ(reply.failure.outcome, DQC_OUTCOME_NOT_EXECUTED);
   EXPECT_EQ(conn.Query("SELECT 1").status, DQC_E_CLOSED);
   EXPECT_EQ(Conn(Dsn(cluster().Address(follower_))).Query("SELECT count(*) FROM t").Text(), "I0");
+}
+
+// The node leads again when the connection is next used, and has forgotten all that was its own.
+TEST_P(LeadershipTest, IdleConnectionWhileLeadershipCameAndWent) {
+  const Conn direct = OnLeader(), prepared = OnLeader(), open = OnLeader();
+  ASSERT_TRUE(direct.Exec("CREATE TABLE t(x)").ok());
+  Stmt stmt = prepared.Prepare("INSERT INTO t VALUES (1)");
+  ASSERT_TRUE(open.Exec("BEGIN IMMEDIATE").ok());
+  ASSERT_TRUE(open.Exec("INSERT INTO t VALUES (2)").ok());
+  Transfer();
+  Transfer(cluster().Address(follower_), cluster().IndexOf(leader_));
+  for (const Reply& reply :
+       {direct.Exec("INSERT INTO t VALUES (3)"), stmt.Exec(), open.Exec("COMMIT")}) {
+    EXPECT_EQ(reply.status, DQC_E_SESSION_LOST) << reply;
+    EXPECT_EQ(reply.failure.server_code, 12) << reply;
+    EXPECT_EQ(reply.failure.outcome, DQC_OUTCOME_NOT_EXECUTED) << reply;
+    EXPECT_EQ(reply.failure.retry, DQC_RETRY_SAFE) << reply;
+  }
+  stmt.Free();  // of a connection that is gone: nothing is sent
+  for (const Conn* conn : {&direct, &prepared, &open})
+    EXPECT_EQ(conn->Query("SELECT 1").status, DQC_E_CLOSED);
+  EXPECT_EQ(OnWhoeverLeads("SELECT count(*) FROM t").Text(), "I0");
 }
 
 TEST_P(LeadershipTest, OpenTransactionAtATransfer) {
