@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: MIT
-# tools/demo.sh BUILD_DIR: a cluster of three nodes on this machine, the tour in C on it, the same
-# in C++ with coroutines, and everything gone again. Needs a build with tools and examples.
+# tools/demo.sh BUILD_DIR: a cluster of three nodes on this machine, the tour in C on it, the two
+# examples of the README, in C and in C++ with coroutines, and everything gone again. Needs a build
+# with tools and examples.
 set -euo pipefail
 
 die() { printf 'demo: %s\n' "$*" >&2; exit 1; }
@@ -10,8 +11,9 @@ die() { printf 'demo: %s\n' "$*" >&2; exit 1; }
 build=$1
 dqc=$build/tools/dqc
 tour=$build/examples/c/demo
+quickstart=$build/examples/c/quickstart
 coroutine=$build/examples/cpp/coroutine
-for program in "$dqc" "$build/tools/dqc-node" "$tour" "$coroutine"; do
+for program in "$dqc" "$build/tools/dqc-node" "$tour" "$quickstart" "$coroutine"; do
   [ -x "$program" ] || die "$program is not built"
 done
 
@@ -69,6 +71,9 @@ printf '\n$ demo %s\n' "${addresses[*]}"
 timeout --foreground -k 5 "$program_s" "$tour" "${addresses[@]}" || die "the tour in C failed"
 
 dsn=$(sed -n 's/^dsn: //p' "$lines" | tail -n 1)
+printf '\n$ quickstart %s\n' "$dsn"
+timeout --foreground -k 5 "$program_s" "$quickstart" "$dsn" || die "the C example failed"
+
 printf '\n$ coroutine %s\n' "$dsn"
 timeout --foreground -k 5 "$program_s" "$coroutine" "$dsn" || die "the C++ example failed"
 

@@ -147,7 +147,7 @@ static int create_table(dqc_conn *db) {
   return exec(db, "DROP TABLE IF EXISTS thing", NULL, 0) &&
          exec(db,
               "CREATE TABLE thing(id INTEGER PRIMARY KEY, name TEXT UNIQUE, weight FLOAT, "
-              "data BLOB, made DATETIME, used BOOLEAN, note TEXT)",
+              "data BLOB, made DATETIME, seen TIMESTAMP, used BOOLEAN, note TEXT)",
               NULL, 0);
 }
 
@@ -159,13 +159,14 @@ static int write_in_transaction(dqc_conn *db) {
                             DQC_REAL(78.5),
                             DQC_BYTES(bytes, sizeof bytes),
                             DQC_TIME("2024-02-29 12:00:00"),
+                            DQC_INT(1709208000), /* comes back as UNIXTIME */
                             DQC_BOOL(1),
                             DQC_NIL};
   const char *insert =
-      "INSERT INTO thing(name, weight, data, made, used, note) VALUES (?, ?, ?, ?, ?, ?)";
+      "INSERT INTO thing(name, weight, data, made, seen, used, note) VALUES (?, ?, ?, ?, ?, ?, ?)";
 
   if (!exec(db, "BEGIN IMMEDIATE", NULL, 0)) return 0;
-  if (exec(db, insert, args, 6) && exec(db, "COMMIT", NULL, 0)) return 1;
+  if (exec(db, insert, args, 7) && exec(db, "COMMIT", NULL, 0)) return 1;
   dqc_conn_exec(db, "ROLLBACK", DQC_CSTR, NULL, 0, NULL, NULL, NULL);
   return 0;
 }
