@@ -223,6 +223,10 @@ void Session::StepDone(Operation* op, Step step, Status status, Time now) {
       AppendRollback(op);
       break;
     case Step::kRollback:
+      if (IsCheckpoint(status)) {
+        AppendRollback(op);
+        break;
+      }
       FinishStatement(op, std::exchange(op->saved, Status()));
       break;
     default:

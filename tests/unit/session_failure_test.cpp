@@ -244,6 +244,16 @@ TEST(SessionSafety, DeleteDatabaseIsDoneBeforeItsCommit) {
   EXPECT_EQ(busy.Sent().size(), 6u);
   EXPECT_EQ(busy.Sent().back(), "ExecSql COMMIT");
 
+  Ready late(mock::Era::kD);
+  late.node.On(Match().Sql("PRAGMA"), Do().Failure(5, "checkpoint in progress"));
+  late.node.On(Match().Sql("ROLLBACK").First(2), Do().Failure(5, "checkpoint in progress"));
+  const Op nothing = late.Submit("PRAGMA delete_database");
+  late.Flow();
+  EXPECT_EQ(nothing->code(), Code::kBusy);
+  EXPECT_EQ(nothing->outcome(), Outcome::kNotExecuted);
+  EXPECT_EQ(late.Sent().size(), 5u);
+  EXPECT_EQ(late.session->transaction(), TxState::kNone);
+
   Ready refused(mock::Era::kD);
   refused.node.On(Match().Sql("COMMIT"), Do().Failure(10250, "not leader"));
   const Op doubtful = refused.Submit("PRAGMA delete_database");
