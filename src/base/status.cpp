@@ -184,7 +184,7 @@ const ErrorInfo* ErrorInfo::OutOfMemory(Outcome outcome) {
       auto* info = new (oom_storage[i]) ErrorInfo();
       info->code = Code::kNoMemory;
       info->outcome = static_cast<Outcome>(i);
-      info->line = "out of memory";  // fits the small-string buffer: no allocation
+      info->message = info->line = "out of memory";  // fits the small-string buffer: no allocation
     }
     return true;
   }();

@@ -31,7 +31,7 @@ static int good(run *r, dqc_status status, dqc_error *error) {
     return 1;
   }
   CHECK_EQ(dqc_error_code(error), status);
-  CHECK(dqc_error_message(error) != NULL);
+  CHECK(dqc_error_message(error)[0] != '\0');
   dqc_error_free(error);
   if (r->first_failure == DQC_OK) r->first_failure = status;
   return 0;

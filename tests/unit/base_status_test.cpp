@@ -33,5 +33,17 @@ TEST(Status, ALostLeaderIsOneClassWhateverItLooksLike) {
     EXPECT_EQ(ClassOf(code), ErrorClass::kMisuse);
 }
 
+TEST(Status, OutOfMemorySaysSoWhereverItHappened) {
+  for (const Outcome outcome :
+       {Outcome::kNotExecuted, Outcome::kExecuted, Outcome::kMaybeExecuted}) {
+    const Status status = Status::OutOfMemory(outcome);
+    EXPECT_EQ(status.message(), "out of memory");
+    const Status told = status.With(Phase::kRequest).WithNode("10.0.0.7:9001").WithSqlOffset(3);
+    EXPECT_EQ(told.message().substr(0, 13), "out of memory");
+    EXPECT_EQ(told.info()->message, "out of memory");
+    EXPECT_EQ(told.info()->outcome, outcome);
+  }
+}
+
 }  // namespace
 }  // namespace dqc
