@@ -234,16 +234,18 @@ void Pool::EndCut(std::unique_ptr<Group> group, Time now) {
 }
 
 // The failure of one member ended the transaction: what was before it is undone, what came behind
-// it was committed by itself. Which one it was is certain if only one failed.
+// it was committed by itself. Which one it was is certain if only one failed; what became of those
+// whose callers gave up is not known.
 void Pool::EndRolledBack(Group* group, Time now) {
   std::vector<Member>& members = group->members;
   schema_asked_ = 0;
   size_t first = members.size(), last = 0, certain = members.size();
   for (size_t i = 0; i < members.size(); ++i) {
-    if (!members[i].op || !members[i].answered || members[i].op->status.ok()) continue;
+    const Operation* op = members[i].op.get();
+    if (!members[i].answered || (op != nullptr && op->status.ok())) continue;
     first = std::min(first, i);
     last = i;
-    if (RollsBack(members[i].op->status)) certain = std::min(certain, i);
+    if (op != nullptr && RollsBack(op->status)) certain = std::min(certain, i);
   }
   if (certain < members.size()) first = last = certain;
   const Status undone =

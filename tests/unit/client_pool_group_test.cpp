@@ -236,6 +236,38 @@ TEST_F(PoolGroupTest, BetweenTwoSuspectsNobodyKnows) {
   EXPECT_EQ(OutcomeOf(5), Outcome::kNotExecuted);
 }
 
+// Nobody heard why the transaction ended: by whom is known all the same.
+TEST_F(PoolGroupTest, TheRollbackMayBeOfAMemberThatWasGivenUp) {
+  Begun(4);
+  Done(1);
+  const auto third = host.TakeRunning(1);
+  third->abandoned = true;
+  third->status = Failed(Code::kTimeout, Outcome::kMaybeExecuted);
+  pool->OnDone(1, third, true, now);
+  Done(1);
+  Done(1);
+  host.Take();
+  pool->OnCommitted(1, NoTransaction(), now);
+  now += 10'000;
+  pool->OnDeadline(now);
+  // 2 is undone and runs again; 4 and 5 came behind the rollback, and were committed by themselves.
+  EXPECT_THAT(host.Take(), ElementsAre(End(4), End(5), "run 2 on 1"));
+  EXPECT_EQ(OutcomeOf(3), Outcome::kMaybeExecuted);
+}
+
+// The same of one that was answered, and given up while the COMMIT was under way.
+TEST_F(PoolGroupTest, TheRollbackMayBeOfAMemberThatDidNotWaitForTheCommit) {
+  Begun(3);
+  Done(1);
+  Done(1, Server(Code::kSql, 13, "database or disk is full"));
+  Done(1);
+  EXPECT_TRUE(pool->Cancel(3, now));
+  host.Take();
+  pool->OnCommitted(1, NoTransaction(), now);
+  EXPECT_THAT(host.Take(), ElementsAre(End(4)));
+  EXPECT_EQ(pool->stats().waiting, 1u);
+}
+
 // A full disk ends the transaction; what was sent behind it runs by itself, until the line is cut.
 TEST_F(PoolGroupTest, ALossBehindARollbackLeavesTheRestInDoubt) {
   Begun(4);
