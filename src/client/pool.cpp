@@ -17,8 +17,6 @@ bool IsWrite(const Operation& op) {
   return op.kind == OpKind::kStatement && (op.statement_count != 1 || !op.statement.read_only());
 }
 
-Status Closed() { return Status::Make(Code::kClosed, "the client is closed").With(Phase::kClose); }
-
 }  // namespace
 
 Pool::Pool(PoolOptions options, Host* host)
@@ -31,6 +29,10 @@ Pool::~Pool() {
   for (IntrusiveFifo<Operation>* list : {&readers_, &writers_, &delayed_}) {
     while (Operation* op = list->PopFront()) op->Release();
   }
+}
+
+Status Pool::Closed() {
+  return Status::Make(Code::kClosed, "the client is closed").With(Phase::kClose);
 }
 
 Pool::Conn* Pool::FindConn(uint64_t id) {

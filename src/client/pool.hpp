@@ -164,6 +164,7 @@ class Pool {
   void CommitAgain(Time now);
   void ExpireMembers(Time now);
   bool CancelMember(uint64_t op_id);
+  static Status Closed();
   static Time GroupDeadline(const Group& group);
   void ExpireOperations(Time now);
   void ReleaseDelayed(Time now);

@@ -267,6 +267,7 @@ void Pool::EndRolledBack(Group* group, Time now) {
 
 // The COMMIT failed for a reason that is some member's: each has its own transaction now.
 void Pool::EndApart(Group* group, Time now) {
+  if (closing_) return EndGroup(group, Closed(), now);
   for (Member& member : group->members) {
     const IntrusivePtr<Operation> op = std::move(member.op);
     if (!op) continue;

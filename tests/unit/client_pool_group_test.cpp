@@ -388,6 +388,19 @@ TEST_F(PoolGroupTest, ClosingTellsEveryMember) {
   EXPECT_TRUE(pool->empty());
 }
 
+TEST_F(PoolGroupTest, ACommitThatIsRefusedWhileClosingTellsEveryMember) {
+  Begun(2);
+  Done(1);
+  Done(1);
+  pool->Close(now + kSecond, now);
+  host.Take();
+  pool->OnCommitted(1, Server(Code::kConstraint, 787, "FOREIGN KEY constraint failed"), now);
+  EXPECT_THAT(host.Take(), Contains(End(2, Code::kClosed)));
+  EXPECT_EQ(OutcomeOf(2), Outcome::kNotExecuted);
+  EXPECT_EQ(OutcomeOf(3), Outcome::kNotExecuted);
+  EXPECT_EQ(pool->stats().waiting, 0u);
+}
+
 TEST_F(PoolGroupTest, TheSizeOfAGroupIsBounded) {
   PoolOptions options;
   options.group_max = 3;
