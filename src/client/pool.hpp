@@ -155,6 +155,7 @@ class Pool {
 
   // pool_group.cpp
   bool StartGroup(Conn* conn, Time now);
+  std::unique_ptr<Group> GatherGroup(Time now) noexcept;
   void OnMember(Conn* conn, IntrusivePtr<Operation> op, Time now);
   void MemberEnds(IntrusivePtr<Operation> op, Time now);
   void EndGroup(Group* group, const Status& status, Time now);
@@ -179,9 +180,8 @@ class Pool {
   IntrusiveFifo<Operation> delayed_;  // refused, to run again at their retry_at
   uint64_t next_request_ = 1;
   uint64_t next_ticket_ = 1;
-  Time deadline_hint_ = kNever;     // no deadline of a waiting operation is earlier
-  std::vector<uint64_t> in_doubt_;  // members cut off behind such a failure; their ends are to come
-  Time schema_asked_ = 0;           // 0: never
+  Time deadline_hint_ = kNever;  // no deadline of a waiting operation is earlier
+  Time schema_asked_ = 0;        // 0: never
   bool schema_rolls_back_ = true;
   bool had_connection_ = false;
   bool closing_ = false;

@@ -6,7 +6,9 @@
 // a trigger that says ROLLBACK, and a few rare errors. Such a failure ends the whole transaction, and what
 // was sent behind it commits by itself. Schemas and statements that can do this are not grouped.
 #include <algorithm>
+#include <new>
 #include <string_view>
+#include <utility>
 
 #include "client/pool.hpp"
 
@@ -81,8 +83,25 @@ bool Pool::StartGroup(Conn* conn, Time now) {
     return true;
   }
   if (schema_rolls_back_) return false;
-  auto group = std::make_unique<Group>();
-  group->members.reserve(std::min<size_t>(options_.group_max, writers_.size()));
+  std::unique_ptr<Group> group = GatherGroup(now);
+  if (!group) return false;
+  conn->state = State::kRunning;
+  conn->writes = true;
+  conn->used = now;
+  conn->group = std::move(group);
+  host_->Begin(conn->id);
+  return true;
+}
+
+// From the head of the queue; null without memory for it.
+std::unique_ptr<Pool::Group> Pool::GatherGroup(Time now) noexcept {
+  std::unique_ptr<Group> group;
+  try {
+    group = std::make_unique<Group>();
+    group->members.reserve(std::min<size_t>(options_.group_max, writers_.size()));
+  } catch (const std::bad_alloc&) {
+    return nullptr;
+  }
   while (group->members.size() < options_.group_max && writers_.front() != nullptr &&
          Groupable(*writers_.front())) {
     Operation* op = writers_.PopFront();
@@ -91,12 +110,7 @@ bool Pool::StartGroup(Conn* conn, Time now) {
   }
   ++stats_.groups;
   stats_.grouped += group->members.size();
-  conn->state = State::kRunning;
-  conn->writes = true;
-  conn->used = now;
-  conn->group = std::move(group);
-  host_->Begin(conn->id);
-  return true;
+  return group;
 }
 
 void Pool::OnSchema(uint64_t id, bool may_roll_back, Time now) {
@@ -136,9 +150,7 @@ void Pool::OnBegun(uint64_t id, const Status& status, Time now) {
 void Pool::OnMember(Conn* conn, IntrusivePtr<Operation> op, Time now) {
   Group* group = conn == nullptr ? nullptr : conn->group.get();
   if (group == nullptr) {  // the connection is gone, and the transaction with it
-    if (const auto doubt = std::find(in_doubt_.begin(), in_doubt_.end(), op->id);
-        doubt != in_doubt_.end()) {  // it ran behind the transaction's end, by itself
-      in_doubt_.erase(doubt);
+    if (std::exchange(op->in_doubt, false)) {
       if (!Refused(op->status)) op->status = op->status.With(Outcome::kMaybeExecuted);
       return MemberEnds(std::move(op), now);
     }
@@ -226,7 +238,7 @@ void Pool::EndCut(std::unique_ptr<Group> group, Time now) {
   if (!group) return;
   if (group->rolled_back && !group->committing) {
     for (const Member& member : group->members) {
-      if (member.op && !member.answered) in_doubt_.push_back(member.op->id);
+      if (member.op && !member.answered) member.op->in_doubt = true;
     }
     return EndRolledBack(group.get(), now);
   }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 // Carries out what the policies of a client decide.
 #include <algorithm>
+#include <new>
 
 #include "net/client_internal.hpp"
 
@@ -137,12 +138,16 @@ bool Client::TryLegacy(const InternalOperation& op, Slot* slot) {
       op.status.info()->phase != Phase::kHandshake) {
     return false;
   }
-  IntrusivePtr<InternalOperation> connect = InternalOperation::Connect();  // first: it may throw
-  slot->legacy = true;
-  const IntrusivePtr<Connection> refused = slot->connection;  // closed
-  MakeConnection(slot);
-  refused->SetOwner(nullptr, nullptr);
-  RunInternal(slot, std::move(connect));
+  try {
+    IntrusivePtr<InternalOperation> connect = InternalOperation::Connect();  // first: it may throw
+    const IntrusivePtr<Connection> refused = slot->connection;               // closed
+    slot->legacy = true;
+    MakeConnection(slot);
+    refused->SetOwner(nullptr, nullptr);
+    RunInternal(slot, std::move(connect));
+  } catch (const std::bad_alloc&) {
+    return false;
+  }
   return true;
 }
 
@@ -151,8 +156,12 @@ void Client::HandleConnect(InternalOperation* op, Slot* slot) {
   const session::Session& session = slot->connection->session();
   const uint64_t id = slot->id;
   Answer answer;
-  answer.leader_id = session.leader_id();
-  answer.leader_address = session.leader_address();
+  try {
+    answer.leader_address = session.leader_address();
+    answer.leader_id = session.leader_id();
+  } catch (const std::bad_alloc&) {
+    // As if it knew of none: whoever dialled has to hear of it in any case.
+  }
   answer.status = op->status;
   if (op->status.ok()) {
     answer.kind = Answer::Kind::kLeads;
@@ -274,7 +283,11 @@ void Client::OnRound() {
 
 void Client::OnLeader(const std::string& address) {
   refresh_members_ = true;
-  Tell(Topology::kLeader, MemberAt(address), "leads");
+  try {
+    Tell(Topology::kLeader, MemberAt(address), "leads");
+  } catch (const std::bad_alloc&) {
+    // An event less.
+  }
 }
 
 Phase Client::Reached(uint64_t attempt) const noexcept {

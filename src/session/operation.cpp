@@ -44,7 +44,7 @@ void Operation::ResetOperation() {
   tries = 0;
   last = Status();
   perhaps_done = false;
-  grouped = stay_alone = idempotent = strong = false;
+  grouped = in_doubt = stay_alone = idempotent = strong = false;
   keeps = Lease::kNone;
   ResetResults();
 }

@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include "unit/client_pool_rig.hpp"
+#include "unit/session_rig.hpp"
 
 namespace dqc::client::test {
 namespace {
@@ -399,6 +400,47 @@ TEST_F(PoolGroupTest, ACommitThatIsRefusedWhileClosingTellsEveryMember) {
   EXPECT_EQ(OutcomeOf(2), Outcome::kNotExecuted);
   EXPECT_EQ(OutcomeOf(3), Outcome::kNotExecuted);
   EXPECT_EQ(pool->stats().waiting, 0u);
+}
+
+// Counts, and allocates nothing.
+class QuietHost final : public Pool::Host {
+ public:
+  void Want(uint64_t request) override { wanted = request; }
+  void Unwant(uint64_t) override {}
+  void Run(uint64_t, IntrusivePtr<Operation> op) override { last_run = op->id; }
+  void Lease(uint64_t, IntrusivePtr<Operation>) override {}
+  void Check(uint64_t) override {}
+  void Reset(uint64_t) override {}
+  void Begin(uint64_t) override { ++begun; }
+  void Commit(uint64_t) override {}
+  void AskSchema(uint64_t) override {}
+  void Discard(uint64_t) override {}
+  void Finish(IntrusivePtr<Operation>) override {}
+  Status Failure(Time, Time) override { return Status::OutOfMemory(); }
+
+  uint64_t wanted = 0, last_run = 0;
+  int begun = 0;
+};
+
+// A throw would pass by whoever tells the pool of a loss, and of those who were lost with it.
+TEST_F(PoolGroupTest, WithoutMemoryForAGroupTheWritesGoOneByOne) {
+  for (int64_t allocations = 0; allocations < 3; ++allocations) {
+    SCOPED_TRACE(allocations);
+    QuietHost quiet;
+    pool = std::make_unique<Pool>(PoolOptions(), &quiet);
+    pool->OnSchema(0, false, now);
+    Write(1);
+    pool->OnOpened(quiet.wanted, 1, now);
+    ASSERT_EQ(quiet.last_run, 1u);
+    for (uint64_t id = 2; id < 5; ++id) Write(id);
+    pool->OnOpened(0, 2, now);
+    {
+      const session::test::FewAllocations few(allocations);
+      EXPECT_NO_THROW(pool->OnClosed(1, now));
+    }
+    EXPECT_EQ(quiet.begun, allocations < 2 ? 0 : 1);
+    EXPECT_EQ(quiet.last_run, allocations < 2 ? 2u : 1u);
+  }
 }
 
 TEST_F(PoolGroupTest, TheSizeOfAGroupIsBounded) {

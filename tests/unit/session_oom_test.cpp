@@ -11,7 +11,7 @@
 
 namespace {
 
-int64_t allocations_left = -1;  // negative: unlimited
+using dqc::session::test::allocations_left;
 
 bool MayAllocate() {
   if (allocations_left < 0 || dqc::session::test::alloc_failures_off > 0) return true;

@@ -26,6 +26,16 @@ using wire::ResponseType;
 
 inline constexpr mock::Era kEras[] = {mock::Era::kA, mock::Era::kB, mock::Era::kC, mock::Era::kD};
 
+// How many allocations succeed from now on; negative: all. Counted by session_oom_test.cpp for the
+// whole program.
+inline int64_t allocations_left = -1;
+struct FewAllocations {
+  explicit FewAllocations(int64_t count) { allocations_left = count; }
+  FewAllocations(const FewAllocations&) = delete;
+  FewAllocations& operator=(const FewAllocations&) = delete;
+  ~FewAllocations() { allocations_left = -1; }
+};
+
 // Allocations of the test itself do not fail in the out-of-memory test.
 inline int alloc_failures_off = 0;
 struct NoAllocFailures {
