@@ -20,6 +20,10 @@ constexpr char kTable[] =
     "CREATE TABLE IF NOT EXISTS dqclient_marks"
     "(id INTEGER PRIMARY KEY,at INTEGER NOT NULL,undone INTEGER NOT NULL);";
 
+// A COMMIT that a checkpoint refused is sent again, and its mark may be there already or not. One that
+// whoever doubts it has put there stops it: NULL is not allowed.
+constexpr char kUnlessThere[] = " ON CONFLICT(id) DO UPDATE SET undone=NULL WHERE undone";
+
 // What another run, elsewhere or later, may not meet again.
 bool Passing(Code code) {
   switch (code) {
@@ -76,7 +80,7 @@ Time Transaction::Pause(Time now, Time deadline) {
 std::string Transaction::CommitSql(bool make_table) {
   if (!marked()) return "COMMIT";
   std::string sql = make_table ? kTable : "";
-  sql += InsertSql("INSERT", mark_, false);
+  sql += InsertSql("INSERT", mark_, false) + kUnlessThere;
   if (random_.Next() % kCommitsPerSweep == 0)
     sql += std::string(";DELETE FROM dqclient_marks WHERE at<strftime('%s','now')-") + kMarkAge;
   return sql + ";COMMIT";

@@ -47,15 +47,15 @@ void Client::EndTransaction(const IntrusivePtr<QueuedOperation>& op) {
             .With(Phase::kRequest),
         false);
   }
-  tx.marked = tx.make_table = false;
+  tx.make_table = false;
   SendCommit(op);
 }
 
 void Client::SendCommit(const IntrusivePtr<QueuedOperation>& op) {
   Transaction& tx = *op->tx;
   try {
-    const std::string sql = tx.marked ? "COMMIT" : tx.rules.CommitSql(tx.make_table);
-    auto commit = InternalOperation::Statement(InternalOperation::Purpose::kCommitOf, sql);
+    auto commit = InternalOperation::Statement(InternalOperation::Purpose::kCommitOf,
+                                               tx.rules.CommitSql(tx.make_table));
     commit->statement = sql::ScanStatement("COMMIT");  // whatever goes in front of it
     commit->id = NextOperationId();
     commit->deadline = op->deadline;
@@ -82,7 +82,6 @@ void Client::OnCommit(QueuedOperation* op, const Status& status) {
   if (code == Code::kBusy) {  // a checkpoint: the transaction is untouched
     const Time wait = tx.rules.Pause(now, op->deadline);
     if (wait == session::kNever) return Ended(op, status, false);
-    tx.marked = true;
     tx.stage = Stage::kPause;
     tx.resume_at = now + wait;
     return;

@@ -25,8 +25,7 @@ class Transaction : public RefCounted<Transaction> {
   Stage stage = Stage::kNone;
   uint64_t step = 0;                          // number of the operation that carries the stage out
   session::Time resume_at = session::kNever;  // kPause
-  bool marked = false;                        // the mark is in the transaction
-  bool make_table = false;                    // there was none for it
+  bool make_table = false;                    // there was none for the mark
   Status doubt;                               // what COMMIT came to, while it is looked up
 
  protected:

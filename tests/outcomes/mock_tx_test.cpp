@@ -69,6 +69,19 @@ TEST(MockTx, AnIdempotentOneThatFailsAgainIsStillInDoubt) {
   EXPECT_EQ(reply.failure.outcome, DQC_OUTCOME_MAYBE_EXECUTED);
 }
 
+// A checkpoint refuses a request as a whole, or only what stands behind its first statements: the
+// COMMIT that is sent again has to see to its mark itself.
+TEST(MockTx, ACommitThatIsRepeatedHasItsMark) {
+  mock::Server server(Era::kD);
+  server.On(Commit().First(2), Do().Failure(5, "checkpoint in progress"));
+  const Client client(Dsn(server));
+  Tx tx(client, DQC_BEGIN_IMMEDIATE, DQC_TX_RESOLVE);
+  ASSERT_TRUE(tx.Begin().ok());
+  EXPECT_TRUE(tx.Commit().ok());
+  EXPECT_EQ(server.Count(Commit()), 3u);
+  EXPECT_EQ(server.Count(Match(RequestType::kExecSql).Sql("INSERT INTO dqclient_marks")), 3u);
+}
+
 TEST(MockTx, AStrongRead) {
   mock::Server server(Era::kD);
   const Match barrier = Match(RequestType::kExecSql).Sql("dqclient_marks");
