@@ -235,8 +235,11 @@ void Connection::AbandonAfterFork() noexcept {
 
 void Connection::OnSocket(int status, int events) noexcept {
   // With an error, as of a reset behind the last data, libuv has stopped the handle: AfterEntry
-  // starts it again.
-  if (status != 0) interest_ = 0;
+  // starts it again. Where nothing is to be read, the next write tells what it was.
+  if (status != 0) {
+    interest_ = 0;
+    write_blocked_ = false;
+  }
   Guarded([&] {
     if (status != 0 || (events & UV_READABLE) != 0) {
       for (int turn = 0; turn < kReadsPerTurn && session_.wants_read() && transport_; ++turn) {

@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: MIT */
+// Connections that break, or say nothing, where nobody listens.
+#include "live/cluster_client.hpp"
+#include "mock/mock_server.hpp"
+
+namespace dqc::outcomes {
+namespace {
+
+using live::Arg;
+using live::AsyncConn;
+using live::NowUs;
+using live::Pending;
+using mock::Do;
+using mock::Era;
+using mock::Match;
+using wire::RequestType;
+
+Match Sql(const char* part) {
+  return Match(RequestType::kExecSql, RequestType::kQuerySql).Sql(part);
+}
+
+// Nothing is read, for the result is paused, and nothing can be written: a reset is all there is to
+// be heard.
+TEST(MockLoss, AResetIsHeardBehindAResultThatIsNotTaken) {
+  mock::Server server(Era::kD);
+  server.On(Sql("SELECT"), Do().Hang());
+  const AsyncConn conn("dqlite://" + server.address() + "/test?pipeline_bytes=64MiB&timeout=5s");
+  Pending connected, paused, blocked;
+  ASSERT_EQ(conn.Connect(&connected), DQC_OK);
+  ASSERT_TRUE(conn.Finish(connected));
+  ASSERT_EQ(conn.Query("SELECT * FROM t", &paused), DQC_OK);
+  ASSERT_EQ(dqc_conn_pause(conn.get(), paused.op, 1), DQC_OK);
+  const std::string large(32 << 20, 'x');  // more than the sockets between them hold
+  ASSERT_EQ(conn.Exec("INSERT INTO t VALUES (?)", &blocked, {Arg::Blob(large)}), DQC_OK);
+  const int64_t full = NowUs() + 200'000;
+  ASSERT_TRUE(conn.RunUntil([&] { return NowUs() > full; }));
+  ASSERT_EQ(blocked.done, 0);
+  server.SetDown(true);
+  ASSERT_TRUE(conn.Finish(blocked));
+  EXPECT_EQ(blocked.reply.status, DQC_E_NETWORK) << blocked.reply;
+  EXPECT_EQ(blocked.reply.failure.outcome, DQC_OUTCOME_NOT_EXECUTED) << "it had not left";
+  EXPECT_EQ(paused.reply.status, DQC_E_NETWORK) << paused.reply;
+}
+
+}  // namespace
+}  // namespace dqc::outcomes
