@@ -125,7 +125,8 @@ void Client::HandleInternal(InternalOperation* op, Slot* slot) {
       if (Slot* still = FindSlot(id); still != nullptr && !Usable(*still)) CloseSlot(still);
       return;
     case InternalOperation::Purpose::kSchema:
-      if (!Usable(*slot)) return CloseSlot(slot);
+      // Nothing may wait behind an answer that perhaps never comes.
+      if (!Usable(*slot) || op->abandoned) return CloseSlot(slot);
       return pool_.OnSchema(id, !ok || op->number != 0, now);
     default:
       return;

@@ -8,12 +8,15 @@ namespace {
 
 using live::Arg;
 using live::AsyncConn;
+using live::Client;
 using live::NowUs;
 using live::Pending;
 using mock::Do;
 using mock::Era;
 using mock::Match;
 using wire::RequestType;
+
+const char* const kWrite = "INSERT INTO t VALUES (1)";
 
 Match Sql(const char* part) {
   return Match(RequestType::kExecSql, RequestType::kQuerySql).Sql(part);
@@ -40,6 +43,22 @@ TEST(MockLoss, AResetIsHeardBehindAResultThatIsNotTaken) {
   EXPECT_EQ(blocked.reply.status, DQC_E_NETWORK) << blocked.reply;
   EXPECT_EQ(blocked.reply.failure.outcome, DQC_OUTCOME_NOT_EXECUTED) << "it had not left";
   EXPECT_EQ(paused.reply.status, DQC_E_NETWORK) << paused.reply;
+}
+
+// A group begins with a question about the schema: if nobody answers it, nothing waits behind it.
+TEST(MockLoss, AQuestionOfOurOwnThatIsNotAnswered) {
+  mock::Server server(Era::kD);
+  server.On(Sql("sqlite_master").Nth(1), Do().Hang());
+  server.On(Sql("first"), Do().Delay(50).Default());
+  const Client client("dqlite://" + server.address() +
+                          "/test?connect_timeout=300ms&silence=0&drain_timeout_era_d=10s",
+                      true, DQC_LOOP_DRIVEN);
+  ASSERT_TRUE(client.opened().ok()) << client.opened();
+  Pending all[3];
+  ASSERT_EQ(client.ExecAsync("INSERT INTO first VALUES (1)", &all[0], {}, 5'000), DQC_OK);
+  for (int i = 1; i < 3; ++i) ASSERT_EQ(client.ExecAsync(kWrite, &all[i], {}, 5'000), DQC_OK);
+  ASSERT_TRUE(client.RunUntil([&] { return all[0].done + all[1].done + all[2].done == 3; }));
+  for (const Pending& p : all) EXPECT_TRUE(p.reply.ok()) << p.reply;
 }
 
 }  // namespace
