@@ -197,7 +197,7 @@ void Session::Cancel(uint64_t op_id, Time now) {
     pending_.Remove(op);
     Complete(op, Cancelled().With(Phase::kRequest));
     op->Release();
-    return;
+    return WatchIdle(now);
   }
   if (connect_op_ != nullptr && connect_op_->id == op_id)
     return Fail(Cancelled().With(Phase::kConnect));

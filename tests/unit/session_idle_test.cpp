@@ -112,5 +112,26 @@ TEST(SessionIdle, AStreamCountsAsUseUnlessItIsPaused) {
   }
 }
 
+// What waited behind a paused result counts as use for as long as it waits.
+TEST(SessionIdle, ACancelledWaiterIsNoUse) {
+  SessionOptions options = Watched();
+  options.pipeline_bytes = 16;
+  Ready rig(mock::Era::kD, options);
+  rig.node.SetTable("big", Numbers(5000));
+  EXPECT_EQ(After(&rig, Sql("BEGIN")), kOpen);
+  const Op big = Sql("SELECT * FROM big");
+  big->consume = false;
+  rig.Submit(big);
+  rig.Flow();
+  rig.session->Pause(big->id, true, rig.now);
+  const Op behind = rig.Submit("SELECT 1");
+  rig.Advance(10 * kIdle);
+  ASSERT_EQ(rig.session->state(), State::kReady);
+  ASSERT_EQ(behind->done, 0);
+  rig.session->Cancel(behind->id, rig.now);
+  EXPECT_EQ(behind->code(), Code::kCancelled);
+  EXPECT_EQ(rig.session->next_deadline(), rig.now + kIdle);
+}
+
 }  // namespace
 }  // namespace dqc::session::test
