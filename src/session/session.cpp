@@ -122,12 +122,14 @@ void Session::Abandon(Operation* op, const Status& status, Time now) {
   if (request != nullptr && request->effect && !unsent) op->effect_done = true;
   CompleteFailed(op, status, true);
   op->abandoned = true;
-  if (unsent && request->step != Step::kRollback) return Withdraw(op, request, now);
+  const bool bound = request != nullptr && (request->step == Step::kRollback ||
+                                            (request->step == Step::kCommit && op->script_as_exec));
+  if (unsent && !bound) return Withdraw(op, request, now);
   if (request != nullptr) {
     ++abandoned_requests_;
     RollBackNow(op, *request);
     const bool last = request->step == Step::kMain || request->step == Step::kPrepare;
-    if (op->rolling_back || (last && !op->own_transaction)) EndExclusive(op);
+    if (last && !op->own_transaction) EndExclusive(op);  // nothing of it will follow
   }
   StartDraining(now);
 }
@@ -146,7 +148,7 @@ void Session::Withdraw(Operation* op, Request* request, Time now) {
   }
   if (op->own_transaction) {
     StartDraining(now);
-    return StepDone(op, Step::kMain, Status(), now);  // rolls back
+    return StepDone(op, Step::kMain, op->status, now);  // rolls back
   }
   if (step == Step::kPrepare) {
     FinishScript(op, Status());

@@ -175,7 +175,7 @@ class Session {
 
   // session_plan.cpp: operations of several requests
   void StepDone(Operation* op, Step step, Status status, Time now);
-  void AppendRollback(Operation* op);
+  void AppendEnd(Operation* op, Step step);
   void RollBackNow(Operation* op, const Request& last);
   void StartExclusive(Operation* op);
   void EndExclusive(Operation* op);

@@ -11,7 +11,8 @@ using wire::ResponseType;
 
 namespace {
 
-// May it change the database, once it is sent, so that the change outlives the connection?
+// May it change the database, once it is sent, so that the change outlives the connection? What goes
+// by EXEC into a transaction of ours cannot be rolled back: PRAGMA delete_database.
 bool HasEffect(const Operation& op, const sql::Statement& statement) {
   switch (statement.kind) {
     case sql::Kind::kBegin:
@@ -21,15 +22,16 @@ bool HasEffect(const Operation& op, const sql::Statement& statement) {
       return false;
     case sql::Kind::kCommit:
       return true;
-    default: {
-      // Of ours by EXEC: PRAGMA delete_database, which no ROLLBACK undoes.
-      const bool undone = op.own_transaction && !op.script_as_exec;
-      return !statement.read_only() && !undone && !op.grouped && !op.script_transaction;
-    }
+    default:
+      return !statement.read_only() && (!op.own_transaction || op.script_as_exec) && !op.grouped &&
+             !op.script_transaction;
   }
 }
 
-// Passes within some milliseconds; only era D says so.
+// Is its transaction, in which it was run, to be committed? What cannot be rolled back, even if nobody
+// waits for it any more.
+bool GoesOn(const Operation& op) { return !op.abandoned || op.script_as_exec; }
+
 bool IsCheckpoint(const Status& status) {
   return status.code() == Code::kBusy && status.info()->server_text == "checkpoint in progress";
 }
@@ -147,20 +149,23 @@ bool Session::FallBackToExec(Operation* op, const Status& status) {
   return true;
 }
 
-void Session::AppendRollback(Operation* op) {
-  op->rolling_back = true;
-  AppendMessage(Step::kRollback, op, RequestType::kExecSql, ResponseType::kResult,
-                wire::request::ExecSql{0, "ROLLBACK", {}});
+// Of our own transaction. A checkpoint refuses either end, and leaves the transaction as it is: it
+// lasts some milliseconds, and is asked again at once.
+void Session::AppendEnd(Operation* op, Step step) {
+  const bool commit = step == Step::kCommit;
+  op->rolling_back = !commit;
+  AppendMessage(step, op, RequestType::kExecSql, ResponseType::kResult,
+                wire::request::ExecSql{0, commit ? "COMMIT" : "ROLLBACK", {}}, 0, commit);
 }
 
 // For an operation that was given up behind its request `last`. A transaction of our own holds the
 // write lock of the database, and nobody may be running the loop to read the answers before the
 // ROLLBACK: it leaves at once. Not where the BEGIN may yet fail because of the application's own.
 void Session::RollBackNow(Operation* op, const Request& last) {
-  const bool begun = last.step == Step::kMain && op->own_transaction;
+  const bool begun = last.step == Step::kMain && op->own_transaction && !GoesOn(*op);
   const bool begins = last.step == Step::kBegin && &last == outstanding_.front() &&
                       transaction_.state() == TxState::kNone;
-  if ((begun || begins) && lost_.ok()) AppendRollback(op);
+  if ((begun || begins) && lost_.ok()) AppendEnd(op, Step::kRollback);
 }
 
 // A request of `op` was answered; `status` is what came of it.
@@ -170,12 +175,8 @@ void Session::StepDone(Operation* op, Step step, Status status, Time now) {
       if (op->own_transaction) {
         if (status.ok() && op->script_as_exec) op->effect_done = true;
         op->saved = std::move(status);
-        if (op->saved.ok() && !op->abandoned) {
-          AppendMessage(Step::kCommit, op, RequestType::kExecSql, ResponseType::kResult,
-                        wire::request::ExecSql{0, "COMMIT", {}}, 0, true);
-        } else if (!op->rolling_back) {
-          AppendRollback(op);
-        }
+        if (op->rolling_back) break;
+        AppendEnd(op, op->saved.ok() && GoesOn(*op) ? Step::kCommit : Step::kRollback);
         break;
       }
       if (op->join.wanted && AssignAfterAdd(op, &status)) break;
@@ -202,32 +203,29 @@ void Session::StepDone(Operation* op, Step step, Status status, Time now) {
       if (!op->abandoned) {
         AppendRun(op);
       } else if (op->own_transaction) {
-        StepDone(op, Step::kMain, Status(), now);
+        StepDone(op, Step::kMain, op->status, now);  // it was not run
       } else {
         FinishStatement(op, Status());
       }
       break;
     }
     case Step::kCommit:
-      if (IsCheckpoint(status) && !op->abandoned) {  // nothing has changed: again
-        AppendMessage(Step::kCommit, op, RequestType::kExecSql, ResponseType::kResult,
-                      wire::request::ExecSql{0, "COMMIT", {}}, 0, true);
-        break;
-      }
-      if (!status.ok() && op->effect_done) status = status.With(Outcome::kMaybeExecuted);
+      if (!status.ok() && op->script_as_exec) status = status.With(Outcome::kMaybeExecuted);
       if (status.ok() || status.code() == Code::kLeadershipLost || !lost_.ok()) {
         FinishStatement(op, std::move(status));
-        break;
+      } else if (IsCheckpoint(status) && GoesOn(*op)) {
+        AppendEnd(op, Step::kCommit);
+      } else {
+        op->saved = std::move(status);
+        AppendEnd(op, Step::kRollback);
       }
-      op->saved = std::move(status);
-      AppendRollback(op);
       break;
     case Step::kRollback:
       if (IsCheckpoint(status)) {
-        AppendRollback(op);
-        break;
+        AppendEnd(op, Step::kRollback);
+      } else {
+        FinishStatement(op, std::exchange(op->saved, Status()));
       }
-      FinishStatement(op, std::exchange(op->saved, Status()));
       break;
     default:
       break;

@@ -274,6 +274,73 @@ TEST(SessionSafety, DeleteDatabaseIsDoneBeforeItsCommit) {
   }
 }
 
+// A checkpoint refuses COMMIT and ROLLBACK alike, and leaves the transaction as it is.
+TEST(SessionSafety, ACheckpointDoesNotLeaveOurTransactionOpen) {
+  const auto busy = Do().Failure(5, "checkpoint in progress");
+  Ready committed(mock::Era::kD);
+  committed.node.On(Match(RequestType::kExecSql).Sql("COMMIT").First(2), Do(busy));
+  const Op deleted = committed.Submit("PRAGMA delete_database");
+  committed.Flow();
+  EXPECT_TRUE(deleted->status.ok()) << deleted->Story();
+  EXPECT_EQ(committed.session->transaction(), TxState::kNone);
+  EXPECT_THAT(committed.Sent(),
+              testing::ElementsAre("ExecSql BEGIN IMMEDIATE", "ExecSql PRAGMA delete_database",
+                                   "ExecSql COMMIT", "ExecSql COMMIT", "ExecSql COMMIT"));
+
+  Ready undone(mock::Era::kA);
+  undone.node.On(Match(RequestType::kQuerySql), Do().Failure(1, "no such table: t"));
+  undone.node.On(Match(RequestType::kExecSql).Sql("ROLLBACK").First(2), Do(busy));
+  const Op failed = undone.Submit("DELETE FROM t RETURNING id");
+  undone.Flow();
+  EXPECT_EQ(failed->code(), Code::kSql);
+  EXPECT_EQ(failed->outcome(), Outcome::kNotExecuted);
+  EXPECT_EQ(undone.session->transaction(), TxState::kNone);
+}
+
+// Servers delete the database at the ROLLBACK too, and only on the leader: once the PRAGMA was sent
+// there is no way but COMMIT.
+TEST(SessionSafety, DeleteDatabaseGoesForwardOnceItWasSent) {
+  for (const int step : {0, 1, 2, 3}) {  // cancelled: PRAGMA unsent, sent; COMMIT unsent, refused
+    SCOPED_TRACE(step);
+    Ready rig(mock::Era::kD);
+    rig.node.On(Match(RequestType::kExecSql).Sql("COMMIT").First(step == 3 ? 1 : 0),
+                Do().Failure(5, "checkpoint in progress"));
+    const Op op = rig.Submit("PRAGMA delete_database");
+    rig.SendAll();
+    rig.FeedOnce();  // of BEGIN
+    if (step > 0) rig.SendAll();
+    if (step > 1) rig.FeedOnce();
+    if (step > 2) rig.SendAll();
+    rig.session->Cancel(op->id, rig.now);
+    EXPECT_EQ(op->code(), Code::kCancelled);
+    EXPECT_EQ(op->outcome(), step == 0 ? Outcome::kNotExecuted : Outcome::kMaybeExecuted);
+    rig.Flow();
+    EXPECT_EQ(rig.Sent(Match(RequestType::kExecSql).Sql("PRAGMA")).size(), step == 0 ? 0u : 1u);
+    EXPECT_EQ(rig.Sent(Match(RequestType::kExecSql).Sql("ROLLBACK")).size(), step == 0 ? 1u : 0u);
+    EXPECT_EQ(rig.Sent().back(), step == 0 ? "ExecSql ROLLBACK" : "ExecSql COMMIT");
+    EXPECT_EQ(rig.session->transaction(), TxState::kNone);
+    EXPECT_EQ(rig.session->state(), State::kReady);
+  }
+}
+
+TEST(SessionSafety, DeleteDatabaseWithoutItsCommitIsInDoubt) {
+  for (const bool cut : {false, true}) {
+    Ready rig(mock::Era::kD);
+    rig.node.On(Match(RequestType::kExecSql).Sql("COMMIT"),
+                cut ? Do().Close() : Do().Failure(1, "something is wrong"));
+    const Op op = rig.Submit("PRAGMA delete_database");
+    rig.SendAll();
+    rig.FeedOnce();
+    rig.SendAll();
+    if (cut) {
+      rig.session->Fail(Status::Make(Code::kNetwork, "cut"));
+    } else {
+      rig.Flow();
+    }
+    EXPECT_EQ(op->outcome(), Outcome::kMaybeExecuted) << op->Story();
+  }
+}
+
 TEST(SessionSafety, NothingThatNeedsTheEraLeavesBeforeItIsKnown) {
   for (const char* sql : {"DELETE FROM t RETURNING id", "VACUUM", "PRAGMA foreign_keys"}) {
     Rig rig(mock::Era::kA);
