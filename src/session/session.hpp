@@ -163,6 +163,9 @@ class Session {
   void HandleFrame(const wire::Header& header, const uint8_t* body, Time now);
   void OnFailure(Request* head, const uint8_t* body, size_t size, Time now);
   void OnReply(Request* head, const wire::Header& header, const uint8_t* body, Time now);
+  Status TakeReply(const Request& head, const wire::Header& header, const uint8_t* body,
+                   wire::response::Stmt* stmt);
+  static void TakeResult(const Request& head, const wire::response::Result& result);
   void OnRows(Request* head, const uint8_t* body, size_t size, Time now);
   bool ReadColumns(Operation* op, wire::Reader& reader);
   bool TakeRows(Operation* op, wire::Reader& reader, wire::RowsEnd* end, Time now);

@@ -237,62 +237,62 @@ void Session::OnFailure(Request* head, const uint8_t* body, size_t size, Time no
   Answered(op, step, verdict.status, now);
 }
 
-void Session::OnReply(Request* head, const wire::Header& header, const uint8_t* body, Time now) {
+void Session::TakeResult(const Request& head, const wire::response::Result& result) {
+  Operation* op = head.op;
+  if (op == nullptr || head.step != Step::kMain) return;
+  const sql::Statement& text =
+      op->kind == OpKind::kScript ? op->script_statement.text : op->statement;
+  const bool one = op->statement_count == 1;
+  op->has_rows_affected = one && text.dml();
+  op->rows_affected = op->has_rows_affected ? result.rows_affected : 0;
+  op->has_last_insert_id = one && text.kind == sql::Kind::kInsert && result.rows_affected > 0;
+  op->last_insert_id = op->has_last_insert_id ? static_cast<int64_t>(result.last_insert_id) : 0;
+}
+
+// What the reply says, noted where it belongs; of a STMT in `*stmt`.
+Status Session::TakeReply(const Request& head, const wire::Header& header, const uint8_t* body,
+                          wire::response::Stmt* stmt) {
   wire::DecodeContext context;
   context.limits = &options_.limits;
   context.legacy_leader = options_.legacy;
-  const Step step = head->step;
-  Operation* op = head->op;
-  handling_ = IntrusivePtr<Operation>::Share(op);
-  Status status;
-  wire::response::Stmt stmt;
-  switch (head->reply) {
+  switch (head.reply) {
     case ResponseType::kResult: {
-      const auto result = wire::DecodeBody<wire::response::Result>(header, body, context);
-      status = result.status();
-      if (!result.ok() || op == nullptr || step != Step::kMain) break;
-      const sql::Statement& text =
-          op->kind == OpKind::kScript ? op->script_statement.text : op->statement;
-      const bool one = op->statement_count == 1;
-      op->has_rows_affected = one && text.dml();
-      op->rows_affected = op->has_rows_affected ? result->rows_affected : 0;
-      op->has_last_insert_id = one && text.kind == sql::Kind::kInsert && result->rows_affected > 0;
-      op->last_insert_id =
-          op->has_last_insert_id ? static_cast<int64_t>(result->last_insert_id) : 0;
-      break;
+      const auto reply = wire::DecodeBody<wire::response::Result>(header, body, context);
+      if (reply.ok()) TakeResult(head, *reply);
+      return reply.status();
     }
     case ResponseType::kStmt: {
       const auto reply = wire::DecodeBody<wire::response::Stmt>(header, body, context);
-      status = reply.status();
-      if (reply.ok()) stmt = *reply;
-      break;
+      if (reply.ok()) *stmt = *reply;
+      return reply.status();
     }
     case ResponseType::kDb: {
       const auto reply = wire::DecodeBody<wire::response::Db>(header, body, context);
-      status = reply.status();
-      if (reply.ok() && reply->id != 0) status = ProtocolError("a database id other than 0");
-      break;
+      if (reply.ok() && reply->id != 0) return ProtocolError("a database id other than 0");
+      return reply.status();
     }
     case ResponseType::kWelcome:
-      status = wire::DecodeBody<wire::response::Welcome>(header, body, context).status();
-      break;
-    case ResponseType::kServer: {
-      if (step != Step::kLeader) {
-        if (op != nullptr && !op->completed) status = AdminRows(op, header, body);
-        break;
-      }
-      const auto reply = wire::DecodeBody<wire::response::Server>(header, body, context);
-      status = reply.status();
-      if (reply.ok()) OnLeaderReply(*reply);
-      break;
-    }
+      return wire::DecodeBody<wire::response::Welcome>(header, body, context).status();
     case ResponseType::kEmpty:
-      status = wire::DecodeBody<wire::response::Empty>(header, body, context).status();
-      break;
+      return wire::DecodeBody<wire::response::Empty>(header, body, context).status();
     default:
-      if (op != nullptr && !op->completed) status = AdminRows(op, header, body);
       break;
   }
+  if (head.step == Step::kLeader) {
+    const auto reply = wire::DecodeBody<wire::response::Server>(header, body, context);
+    if (reply.ok()) OnLeaderReply(*reply);
+    return reply.status();
+  }
+  if (head.op == nullptr || head.op->completed) return {};
+  return AdminRows(head.op, header, body);
+}
+
+void Session::OnReply(Request* head, const wire::Header& header, const uint8_t* body, Time now) {
+  const Step step = head->step;
+  Operation* op = head->op;
+  handling_ = IntrusivePtr<Operation>::Share(op);
+  wire::response::Stmt stmt;
+  const Status status = TakeReply(*head, header, body, &stmt);
   if (!status.ok()) return Fail(status.WithNode(options_.node));
   Retire(head);
 
