@@ -2,6 +2,7 @@
 #include "shared.hpp"
 
 #include <algorithm>
+#include <memory>
 
 namespace dqc::capi {
 
@@ -209,20 +210,17 @@ Status Shared::BeginRows(IntrusivePtr<Call> call, dqc_rows** out) {
   const bool modifies = call->statement.returning;
   Result<IntrusivePtr<dqc_rows>> begun = Begin(std::move(call));
   DQC_TRY(begun.status());
-  dqc_rows* rows = begun->Detach();
-  Status status;
+  const auto free = [](dqc_rows* cursor) { cursor->Free(); };
+  std::unique_ptr<dqc_rows, decltype(free)> rows(begun->Detach(), free);
   if (modifies) {
     // It holds the database's write lock while it runs: not at the pace of whoever steps through it.
-    status = rows->FetchWhole();
+    DQC_TRY(rows->FetchWhole());
   } else {
     const Result<bool> first = rows->NextBatch();
-    status = first.ok() ? (*first ? Status() : rows->status()) : first.status();
+    DQC_TRY(first.status());
+    if (!*first) DQC_TRY(rows->status());
   }
-  if (!status.ok()) {
-    rows->Free();
-    return status;
-  }
-  *out = rows;
+  *out = rows.release();
   return {};
 }
 

@@ -86,6 +86,16 @@ static void blocking_part(run *r) {
   }
   (void)good(r, status, error);
   dqc_rows_free(rows);
+  rows = NULL;
+  error = NULL;
+  status = dqc_conn_query(r->conn, "DELETE FROM t RETURNING x", DQC_CSTR, NULL, 0, NULL, &rows,
+                          &error); /* fetched whole */
+  if (!good(r, status, error)) return;
+  error = NULL;
+  while ((status = dqc_rows_step(rows, &error)) == DQC_ROW) {
+  }
+  (void)good(r, status, error);
+  dqc_rows_free(rows);
 }
 
 static void async_part(run *r) {
