@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "tx.hpp"
 
+#include <new>
+
 #include "guard.hpp"
 #include "sql_text.hpp"
 #include "wire/message.hpp"
@@ -108,7 +110,12 @@ namespace {
 
 // Blocking; `call` is kept for what it was told.
 Status Run(dqc_tx* handle, const IntrusivePtr<Call>& call) {
-  Result<IntrusivePtr<dqc_rows>> begun = handle->shared->Begin(call);
+  Result<IntrusivePtr<dqc_rows>> begun = Status::OutOfMemory();
+  try {
+    begun = handle->shared->Begin(call);
+  } catch (const std::bad_alloc&) {
+    // Refused, like what is told.
+  }
   if (!begun.ok()) {
     handle->tx->Refused();
     return begun.status();

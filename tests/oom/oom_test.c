@@ -161,6 +161,31 @@ static void tx_work(run *r, const dqc_call_options *patience) {
   r->conn = NULL;
 }
 
+/* However it ends, its connection goes back. */
+static void blocking_tx(run *r, const dqc_call_options *patience) {
+  const dqc_tx_options options = {sizeof(options), DQC_BEGIN_IMMEDIATE, 0, 0, patience->timeout_ms};
+  dqc_stats stats = {.struct_size = sizeof(stats), .leased = 1};
+  dqc_conn *conn = NULL;
+  TRY(dqc_tx_new(r->client, &options, &r->tx, &error));
+  TRY(dqc_tx_begin(r->tx, &conn, &error));
+  dqc_rows *rows = NULL; /* so that the COMMIT needs a cursor of its own */
+  dqc_error *error = NULL;
+  dqc_status status =
+      dqc_conn_query(conn, "SELECT * FROM t", DQC_CSTR, NULL, 0, NULL, &rows, &error);
+  (void)good(r, status, error);
+  error = NULL;
+  status = dqc_tx_commit(r->tx, &error);
+  (void)good(r, status, error);
+  dqc_rows_free(rows);
+  dqc_conn_free(conn);
+  for (const int64_t end = now_ms() + 5000; stats.leased != 0 && now_ms() < end;) {
+    if (r->mode == DRIVEN) INSIDE(dqc_loop_run(r->loop, DQC_RUN_NOWAIT, NULL));
+    sleep_ms(1);
+    dqc_client_stats(r->client, &stats);
+  }
+  CHECK_EQ(stats.leased, 0);
+}
+
 /* open, exec, acquire, use, give back, more than one write at a time, close. */
 static void client_work(run *r) {
   const dqc_value v[2] = {DQC_INT(1), DQC_STR("a text of more than a few bytes, to be copied")};
@@ -191,6 +216,9 @@ static void client_work(run *r) {
   SUBMIT(dqc_client_admin_async(r->client, &describe, &patience, on_event, p, NULL, &error));
   wait_for_all(r);
   tx_work(r, &patience);
+  dqc_tx_free(r->tx);
+  r->tx = NULL;
+  INSIDE(blocking_tx(r, &patience)); /* a read of tx_work() may end in it */
   SUBMIT(dqc_client_close_async(r->client, &patience, on_event, p, NULL, &error));
   if (r->used % 2 == 0) wait_for_all(r);
 }
