@@ -265,15 +265,10 @@ dqc_status dqc_client_set_nodes(dqc_client* client, const dqc_node* nodes, size_
 }
 
 size_t dqc_client_leader(const dqc_client* client, char* buffer, size_t size) {
-  if (buffer != nullptr && size > 0) buffer[0] = '\0';
+  if (buffer == nullptr) size = 0;
+  if (size > 0) buffer[0] = '\0';
   if (client == nullptr || !client->valid() || client->forked()) return 0;
-  const std::string leader = client->shared->client()->snapshot().leader;
-  if (buffer != nullptr && size > 0) {
-    const size_t n = std::min(size - 1, leader.size());
-    std::memcpy(buffer, leader.data(), n);
-    buffer[n] = '\0';
-  }
-  return leader.size();
+  return client->shared->client()->CopyLeader(buffer, size);
 }
 
 void dqc_client_stats(const dqc_client* client, dqc_stats* out) {

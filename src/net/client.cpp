@@ -194,9 +194,15 @@ Status Client::SetNodes(client::Nodes nodes) {
   return Tell([nodes = std::move(nodes)](Client& self) { self.TakeSeeds(nodes); });
 }
 
-Client::Snapshot Client::snapshot() const {
+Client::Snapshot Client::snapshot() const noexcept {
   std::lock_guard<std::mutex> lock(mutex_);
   return snapshot_;
+}
+
+size_t Client::CopyLeader(char* buffer, size_t size) const noexcept {
+  std::lock_guard<std::mutex> lock(mutex_);
+  if (size > 0) buffer[leader_.copy(buffer, size - 1)] = '\0';
+  return leader_.size();
 }
 
 void Client::Publish() noexcept {
@@ -205,7 +211,7 @@ void Client::Publish() noexcept {
   snapshot_.search = search_.counters();
   snapshot_.search.attempts += visits_;
   try {
-    if (snapshot_.leader != search_.leader()) snapshot_.leader = search_.leader();
+    if (leader_ != search_.leader()) leader_ = search_.leader();
   } catch (const std::bad_alloc&) {
     // The next time.
   }

@@ -52,9 +52,10 @@ class Client final : public Target,
   struct Snapshot {
     client::PoolStats pool;
     client::LeaderSearch::Counters search;
-    std::string leader;
   };
-  Snapshot snapshot() const;
+  Snapshot snapshot() const noexcept;
+  // The leader's address, cut to size - 1 bytes and NUL-terminated. Returns its own size.
+  size_t CopyLeader(char* buffer, size_t size) const noexcept;
 
  private:
   class InternalOperation;
@@ -233,7 +234,8 @@ class Client final : public Target,
   };
   OwnCommand give_up_;
   mutable std::mutex mutex_;
-  Snapshot snapshot_;  // guarded by mutex_
+  Snapshot snapshot_;   // guarded by mutex_
+  std::string leader_;  // guarded by mutex_: as the search confirmed it last
 };
 
 }  // namespace dqc::net
