@@ -34,7 +34,7 @@ int32_t dqc_queue_wait(dqc_queue* queue, int64_t timeout_ms) {
   int32_t found = 0;
   const dqc_status status = guard(nullptr, [&]() -> Status {
     DQC_TRY(Check(queue, "queue"));
-    const int64_t longest = INT64_MAX / 1000000;
+    const int64_t longest = INT64_MAX / 4000000;  // decades, that clocks can add to their now
     found = queue->queue->Wait(timeout_ms < 0 ? -1 : std::min(timeout_ms, longest) * 1000) ? 1 : 0;
     return {};
   });

@@ -74,6 +74,7 @@ static void test_poll(void) {
   CHECK_EQ(dqc_queue_dispatch(w.queue, 0), 0);
   OK(exec_async(w.conn, "INSERT INTO t VALUES(1)", &p[0]));
   OK(query_async(w.conn, "SELECT * FROM t", &p[1]));
+  CHECK_EQ(dqc_queue_wait(w.queue, INT64_MAX), 1);
   CHECK_EQ(poll(&fd, 1, 5000), 1);
   CHECK_EQ(dqc_queue_wait(w.queue, -1), 1);
   while (p[1].done == 0) { /* one at a time; readable as long as there is one */
