@@ -61,6 +61,7 @@ extern "C" {
 const char* dqc_status_name(dqc_status status) {
   if (status == DQC_ROW) return "row";
   if (status == DQC_END) return "end";
+  if (status == DQC_AGAIN) return "again";
   return dqc::CodeName(static_cast<Code>(status));
 }
 

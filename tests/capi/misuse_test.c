@@ -347,6 +347,8 @@ static void test_constants(void) {
     }
   }
   CHECK(dqc_status_name(-999)[0] != '\0');
+  for (dqc_status status = DQC_OK; status <= DQC_AGAIN; ++status)
+    CHECK(strcmp(dqc_status_name(status), dqc_status_name(-999)) != 0);
   for (size_t i = 0; i < count; ++i) {
     const int32_t kind = dqc_status_class(kStatuses[i]);
     CHECK_EQ(kind == DQC_CLASS_NONE, kStatuses[i] >= 0);
