@@ -251,15 +251,22 @@ void Pool::EndCut(std::unique_ptr<Group> group, Time now) {
 void Pool::EndRolledBack(Group* group, Time now) {
   std::vector<Member>& members = group->members;
   schema_asked_ = 0;
-  size_t first = members.size(), last = 0, certain = members.size();
+  size_t first = members.size(), last = 0, certain = members.size(), given_up = members.size();
   for (size_t i = 0; i < members.size(); ++i) {
     const Operation* op = members[i].op.get();
     if (!members[i].answered || (op != nullptr && op->status.ok())) continue;
     first = std::min(first, i);
     last = i;
-    if (op != nullptr && RollsBack(op->status)) certain = std::min(certain, i);
+    if (op == nullptr) {
+      given_up = std::min(given_up, i);
+    } else if (RollsBack(op->status)) {
+      certain = std::min(certain, i);
+    }
   }
-  if (certain < members.size()) first = last = certain;
+  if (certain < members.size()) {
+    first = std::min(certain, given_up);
+    last = certain;
+  }
   const Status undone =
       Status::Make(Code::kBusy, "another write rolled the shared transaction back")
           .With(Phase::kRequest);

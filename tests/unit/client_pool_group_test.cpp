@@ -256,6 +256,23 @@ TEST_F(PoolGroupTest, TheRollbackMayBeOfAMemberThatWasGivenUp) {
   EXPECT_EQ(OutcomeOf(3), Outcome::kMaybeExecuted);
 }
 
+TEST_F(PoolGroupTest, OneThatWasGivenUpMayHaveRolledBackBeforeTheOneWhoDidForSure) {
+  Begun(5);
+  Done(1);
+  const auto third = host.TakeRunning(1);
+  third->abandoned = true;
+  third->status = Failed(Code::kTimeout, Outcome::kMaybeExecuted);
+  pool->OnDone(1, third, true, now);
+  Done(1);
+  Done(1, Server(Code::kSql, 13, "database or disk is full"));
+  Done(1);
+  pool->OnCommitted(1, NoTransaction(), now);
+  EXPECT_EQ(OutcomeOf(4), Outcome::kMaybeExecuted);
+  EXPECT_EQ(OutcomeOf(5), Outcome::kNotExecuted);
+  EXPECT_EQ(OutcomeOf(6), Outcome::kExecuted);
+  EXPECT_EQ(pool->stats().waiting, 1u) << "2 is undone";
+}
+
 // The same of one that was answered, and given up while the COMMIT was under way.
 TEST_F(PoolGroupTest, TheRollbackMayBeOfAMemberThatDidNotWaitForTheCommit) {
   Begun(3);
