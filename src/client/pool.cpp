@@ -131,6 +131,7 @@ void Pool::OnDone(uint64_t id, IntrusivePtr<Operation> op, bool clean, Time now)
     }
     op->status = Status::Make(Code::kNetwork, "the connection was lost as its transaction began")
                      .With(Phase::kRequest);
+    op->statements_done = 0;  // it is gone, and may begin again
   }
   if (conn != nullptr && conn->state == State::kRunning) {
     conn->used = now;

@@ -169,6 +169,22 @@ TEST_F(PoolTest, ALeaseIsItsHoldersAloneAndComesBackClean) {
   EXPECT_THAT(host.Take(), ElementsAre("run 2 on 1"));
 }
 
+TEST_F(PoolTest, ATransactionThatBeganWithTheLossOfItsConnectionBeginsAgain) {
+  auto begin = Make(1, "BEGIN IMMEDIATE");
+  begin->keeps = session::Lease::kWriter;
+  ASSERT_TRUE(Hand(begin).ok());
+  Open(1);
+  pool->OnClosed(1, now);
+  const auto told = host.TakeRunning(1);
+  told->completed = true;
+  told->statements_done = 1;
+  pool->OnDone(0, told, true, now);
+  EXPECT_THAT(host.ended, IsEmpty());
+  Open(2);
+  Done(2);
+  EXPECT_THAT(host.Take(), testing::Contains("lease 1 on 2"));
+}
+
 TEST_F(PoolTest, WhatMayHaveLeftATransactionIsResetBeforeTheNext) {
   ASSERT_TRUE(Submit(1, "INSERT INTO t VALUES(1)").ok());
   Open(1);
