@@ -21,13 +21,14 @@
  *  - Callbacks run only inside a call the application made: dqc_loop_run() or a blocking call on a
  *    driven loop, uv_run() on an attached one, dqc_queue_dispatch() for a threaded one; never inside
  *    the submitting call, never with a lock held. Freeing the last handle of a driven loop delivers
- *    what is left inside that call. Every function may be called from a callback; those that would
- *    block return DQC_E_MISUSE.
+ *    what is left inside that call. Every function may be called from a callback; on a driven or an
+ *    attached loop those that would block return DQC_E_MISUSE.
  *  - A driven loop does nothing while nobody runs it: deadlines wait until it is run again. But the
  *    ROLLBACK of a transaction left behind, by a call that ran out of time or a _free on the thread
  *    that ran the loop last, is sent inside that call, so that the write lock is not held.
  *  - Everything an event points to is borrowed for the time of the callback: retain what you keep.
- *  - The operations of one connection run, and complete, in the order of submission.
+ *  - The operations of one connection run in the order of submission, and complete in it, but for
+ *    those that are refused, cancelled or late: these end at once.
  *  - After fork() the child gets DQC_E_FORKED from every handle of the parent; freeing them there is
  *    silent.
  *  - Later versions may know more statuses, events and cell types. A status that you do not know has
@@ -594,8 +595,8 @@ DQC_API dqc_status DQC_CALL dqc_queue_set_notify(dqc_queue *queue,
  */
 DQC_API int64_t DQC_CALL dqc_queue_dispatch(dqc_queue *queue, uint64_t events_max);
 
-/** Events that still wait are discarded with it. @param[in] queue nullable. @threading any @since
- * 0.1 */
+/** Events that still wait are discarded with it. A call of its `notify` may be running still: set
+ * none before, if what it uses goes too. @param[in] queue nullable. @threading any @since 0.1 */
 DQC_API void DQC_CALL dqc_queue_free(dqc_queue *queue);
 
 /* ---------- connections ------------------------------------------------------------------------- */
