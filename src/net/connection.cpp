@@ -13,7 +13,7 @@ namespace {
 
 constexpr int kReadsPerTurn = 16;  // then other connections have their turn
 constexpr size_t kSlicesPerWrite = 64;
-constexpr session::Time kQuietUs = 1'000;
+constexpr session::Time kQuietUs = 200;
 
 }  // namespace
 
@@ -243,7 +243,7 @@ void Connection::OnSocket(int status, int events) noexcept {
   Guarded([&] {
     if (status != 0 || (events & UV_READABLE) != 0) {
       for (int turn = 0; turn < kReadsPerTurn && session_.wants_read() && transport_; ++turn) {
-        if (!ReadSome()) break;
+        if (ReadSome() != Got::kFull) break;
       }
       if (options_.quick_ack && transport_ && session_.wants_quick_ack())
         transport_->AcknowledgeNow();
@@ -253,24 +253,24 @@ void Connection::OnSocket(int status, int events) noexcept {
   loop_->AfterCallback();
 }
 
-// True if there may be more to read at once.
-bool Connection::ReadSome() {
+Connection::Got Connection::ReadSome() {
   const session::Session::Space space = session_.ReceiveSpace();
   const IoResult got = transport_->Read(space.data, space.size);
   switch (got.kind) {
     case IoResult::Kind::kAgain:
-      return false;
+      return Got::kNothing;
     case IoResult::Kind::kOk: {
       const session::Time now = Loop::Now();
       if (owed_since_ != kNever) owed_since_ = now;
+      alive_at_ = flushed_at_ != 0 ? flushed_at_ : now;
       if (flushed_at_ != 0) loop_->SawReplyAfter(now - std::exchange(flushed_at_, 0));
-      heard_at_ = now;
       session_.Received(got.size, now);
-      return got.size == space.size && session_.state() != State::kClosed;
+      if (session_.state() == State::kClosed) return Got::kNothing;
+      return got.size == space.size ? Got::kFull : Got::kSome;
     }
     case IoResult::Kind::kEof:
       session_.ReceivedEof();
-      return false;
+      return Got::kNothing;
     case IoResult::Kind::kError:
       break;
   }
@@ -279,7 +279,7 @@ bool Connection::ReadSome() {
                                                  uv_strerror(uv_translate_sys_error(got.error)))
                     .With(Phase::kRequest)
                     .WithNode(options_.address));
-  return false;
+  return Got::kNothing;
 }
 
 void Connection::WriteSome() {
@@ -297,8 +297,7 @@ void Connection::WriteSome() {
       continue;
     }
     // What the server said before it went away still counts.
-    while (session_.wants_read() && ReadSome()) {
-    }
+    ReadAll();
     session_.Fail(Status::Make(Code::kNetwork, "connection to node " + options_.address +
                                                    " broke while writing: " +
                                                    uv_strerror(uv_translate_sys_error(put.error)))
@@ -309,10 +308,13 @@ void Connection::WriteSome() {
 }
 
 // A peer that went away while the connection was quiet, and perhaps nobody ran the loop, has said so
-// by now: what has not left then was certainly not executed.
+// by now, be it behind an answer: what has not left then was certainly not executed.
 void Connection::ListenFirst() {
-  if (Loop::Now() - heard_at_ < kQuietUs) return;
-  while (session_.wants_read() && ReadSome()) {
+  if (Loop::Now() - alive_at_ >= kQuietUs) ReadAll();
+}
+
+void Connection::ReadAll() {
+  while (session_.wants_read() && ReadSome() != Got::kNothing) {
   }
 }
 

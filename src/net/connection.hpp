@@ -86,7 +86,9 @@ class Connection final : public Target, private session::Sink, private Dialer::O
   void OnDialed(Result<int> fd) noexcept override;
   void OnSocket(int status, int events) noexcept;
   void OnTimer() noexcept;
-  bool ReadSome();
+  enum class Got : uint8_t { kNothing, kSome, kFull };  // kFull: all there was room for
+  Got ReadSome();
+  void ReadAll();
   void ListenFirst();
   void WriteSome();
   void Log(LogLevel level, const char* event, std::string_view message) noexcept;
@@ -118,7 +120,7 @@ class Connection final : public Target, private session::Sink, private Dialer::O
   bool registered_ = false;                     // counted in the loop, holds a reference to itself
   session::Time flushed_at_ = 0;                // of the last request, for adaptive polling
   session::Time owed_since_ = session::kNever;  // or when it was heard of last; for the owner
-  session::Time heard_at_ = 0;
+  session::Time alive_at_ = 0;  // the peer was there: when what it answered was sent
   session::State logged_ = session::State::kNew;
   std::atomic<session::State> state_{session::State::kNew};
   std::atomic<session::Era> era_{session::Era::kUnknown};

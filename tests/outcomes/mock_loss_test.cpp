@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 // Connections that break, or say nothing, where nobody listens.
+#include <chrono>
+#include <thread>
+
 #include "live/cluster_client.hpp"
 #include "mock/mock_server.hpp"
 
@@ -43,6 +46,25 @@ TEST(MockLoss, AResetIsHeardBehindAResultThatIsNotTaken) {
   EXPECT_EQ(blocked.reply.status, DQC_E_NETWORK) << blocked.reply;
   EXPECT_EQ(blocked.reply.failure.outcome, DQC_OUTCOME_NOT_EXECUTED) << "it had not left";
   EXPECT_EQ(paused.reply.status, DQC_E_NETWORK) << paused.reply;
+}
+
+// Both came while nobody ran the loop: what leaves next does not leave at all.
+TEST(MockLoss, AnAnswerAndTheEndBehindIt) {
+  mock::Server server(Era::kD);
+  server.On(Sql("first"), Do().Delay(20).Default().Close());
+  const AsyncConn conn("dqlite://" + server.address() + "/test");
+  Pending connected, first, second;
+  ASSERT_EQ(conn.Connect(&connected), DQC_OK);
+  ASSERT_TRUE(conn.Finish(connected));
+  ASSERT_EQ(conn.Exec("INSERT INTO first VALUES (1)", &first), DQC_OK);
+  ASSERT_EQ(dqc_loop_run(conn.loop(), DQC_RUN_NOWAIT, nullptr), DQC_OK);
+  ASSERT_EQ(first.done, 0);
+  std::this_thread::sleep_for(std::chrono::milliseconds(100));
+  ASSERT_EQ(conn.Exec(kWrite, &second), DQC_OK);
+  ASSERT_TRUE(conn.Finish(second));
+  EXPECT_TRUE(first.reply.ok()) << first.reply;
+  EXPECT_EQ(second.reply.status, DQC_E_NETWORK) << second.reply;
+  EXPECT_EQ(second.reply.failure.outcome, DQC_OUTCOME_NOT_EXECUTED) << second.reply;
 }
 
 // A group begins with a question about the schema: if nobody answers it, nothing waits behind it.
