@@ -93,6 +93,107 @@ static void test_submit(int mode) {
   world_end(&w);
 }
 
+typedef struct more {
+  world *w;
+  dqc_stmt *stmt;
+  dqc_rows *rows;
+  dqc_conn *second;
+  probe inner[4];
+  int64_t next; /* row of the cursor */
+  int runs;
+} more;
+
+static void everything_else(probe *p, const dqc_event *event) {
+  more *m = (more *)p->data;
+  world *w = m->w;
+  const dqc_admin leader = {sizeof(leader), DQC_ADMIN_LEADER, 0, 0, NULL};
+  const dqc_value one = DQC_INT(1), two = DQC_STR("two");
+  dqc_status status;
+  dqc_loop *loop = NULL;
+  if (event->type != DQC_EVENT_DONE || m->runs++ > 0) return;
+  OK(dqc_conn_prepare_async(w->conn, "SELECT 2", DQC_CSTR, NULL, on_event, &m->inner[0], NULL,
+                            &error));
+  OK(dqc_conn_admin_async(w->conn, &leader, NULL, on_event, &m->inner[1], NULL, &error));
+  OK(dqc_stmt_bind(m->stmt, 1, &one, &error));
+  OK(dqc_stmt_bind(m->stmt, 2, &two, &error));
+  OK(dqc_stmt_exec_async(m->stmt, NULL, 0, NULL, on_event, &m->inner[2], NULL, &error));
+  dqc_stmt_free(dqc_stmt_retain(m->stmt));
+  CHECK_EQ(dqc_stmt_param_count(m->stmt), 2);
+  OK(dqc_conn_new(w->loop, w->queue, w->config, &m->second, &error));
+  OK(dqc_conn_connect_async(m->second, on_event, &m->inner[3], NULL, &error));
+  CHECK_EQ(dqc_conn_state(w->conn), DQC_STATE_READY);
+  CHECK_EQ(dqc_conn_era(w->conn), 'D');
+  CHECK_EQ(dqc_conn_transaction(w->conn), DQC_TRANSACTION_NONE);
+  OK(dqc_loop_new(DQC_LOOP_DRIVEN, &loop, &error));
+  dqc_loop_free(loop);
+  dqc_loop_wake(w->loop);
+  CHECK_EQ(dqc_loop_fd(w->loop) >= 0, w->mode == DRIVEN);
+  CHECK(dqc_loop_timeout_ms(w->loop) >= -1);
+  if (w->queue != NULL) { /* events of events */
+    CHECK(dqc_queue_wait(w->queue, 0) >= 0);
+    CHECK(dqc_queue_dispatch(w->queue, 0) >= 0);
+    CHECK_EQ(dqc_queue_set_notify(w->queue, NULL, NULL), DQC_OK);
+  }
+  if (m->rows == NULL) return;
+  /* The rows that are here can be read; the others cannot be waited for where nobody else reads. */
+  while ((status = dqc_rows_step(m->rows, NULL)) == DQC_ROW)
+    CHECK_EQ(dqc_rows_int64(m->rows, 0), m->next++);
+  CHECK_EQ(status, w->mode == THREADED ? DQC_END : DQC_E_MISUSE);
+}
+
+static void test_else(int mode) {
+  world w;
+  more m = {0};
+  probe p = {0};
+  dqc_conn *other = NULL;
+  world_begin(&w, mode, "big_result", 5000);
+  set(w.config, "read_buffer", "4KiB");
+  set(w.config, "high_water", "4KiB");
+  world_connect(&w);
+  m.w = &w;
+  {
+    probe prepared = {0};
+    OK(dqc_conn_prepare_async(w.conn, "INSERT INTO t VALUES(?, ?)", DQC_CSTR, NULL, on_event,
+                              &prepared, NULL, &error));
+    until_done(&w, &prepared, 1);
+    m.stmt = prepared.stmt;
+  }
+  p.hook = everything_else;
+  p.data = &m;
+  OK(exec_async(w.conn, "INSERT INTO t VALUES(1)", &p));
+  if (mode != ATTACHED) { /* begun before the callback, read inside and behind it */
+    OK(dqc_conn_new(w.loop, mode == THREADED ? w.queue : NULL, w.config, &other, &error));
+    ++g_inside; /* a blocking call runs callbacks: this one does nothing yet */
+    m.runs = 1;
+    OK(dqc_conn_connect(other, &error));
+    OK(dqc_conn_query(other, "SELECT n FROM t", DQC_CSTR, NULL, 0, NULL, &m.rows, &error));
+    --g_inside;
+    until_done(&w, &p, 1);
+    memset(&p, 0, sizeof(p));
+    p.hook = everything_else;
+    p.data = &m;
+    m.runs = 0;
+    OK(exec_async(w.conn, "INSERT INTO t VALUES(1)", &p));
+  }
+  until_done(&w, &p, 1);
+  until_done(&w, m.inner, 4);
+  for (int i = 0; i < 4; ++i) CHECK_EQ(m.inner[i].status, DQC_OK);
+  if (m.rows != NULL) {
+    ++g_inside;
+    while (dqc_rows_step(m.rows, NULL) == DQC_ROW) CHECK_EQ(dqc_rows_int64(m.rows, 0), m.next++);
+    --g_inside;
+    CHECK_EQ(m.next, 5000);
+  }
+  dqc_rows_free(m.rows);
+  dqc_stmt_free(m.stmt);
+  dqc_stmt_free(m.inner[0].stmt);
+  ++g_inside;
+  dqc_conn_free(m.second);
+  dqc_conn_free(other);
+  --g_inside;
+  world_end(&w);
+}
+
 static dqc_batch *kept_batch;
 static dqc_error *kept_error;
 
@@ -184,6 +285,7 @@ int main(void) {
   for (int mode = 0; mode < MODES; ++mode) {
     test_blocking(mode);
     test_submit(mode);
+    test_else(mode);
     for (int bits = 0; bits < 8; ++bits)
       test_free(mode, bits & 1, (bits & 2) != 0, (bits & 4) != 0);
     test_last_handle_is_stmt(mode);
