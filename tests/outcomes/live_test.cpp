@@ -177,6 +177,8 @@ TEST_P(OutcomesTest, Limits) {
   }
   EXPECT_TRUE(Is(Id("message-limit"), Open("max_message=64KiB").Query("SELECT zeroblob(100000)")));
   EXPECT_TRUE(Is(Id("message-limit"), Open("max_columns=2").Query("SELECT 1, 2, 3")));
+  EXPECT_TRUE(
+      Is(Id("message-limit"), Open("max_column_name=16").Query("SELECT 1 AS longer_than_sixteen")));
 }
 
 TEST_P(OutcomesTest, Scripts) {
