@@ -136,7 +136,8 @@ TEST(Mock, AnIdempotentCallThatFailsAgainIsStillInDoubt) {
 TEST(Mock, LostWhileItWasQuiet) {
   for (const bool reset : {false, true}) {
     mock::Server server(Era::kD);
-    server.On(Statement(kRead), reset ? Do().Default().Reset() : Do().Default().Close());
+    Do answer = Do().Default().Delay(10);  // it is not heard together with the answer
+    server.On(Statement(kRead), reset ? answer.Reset() : answer.Close());
     const Conn conn(Dsn(server));
     ASSERT_TRUE(conn.Query(kRead).ok());
     std::this_thread::sleep_for(std::chrono::milliseconds(50));
