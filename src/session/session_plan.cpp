@@ -92,6 +92,9 @@ void Session::AppendRun(Operation* op) {
   const ResponseType reply = as_query ? ResponseType::kRows : ResponseType::kResult;
   op->header = nullptr;
   op->rows_seen = op->frames_seen = op->bytes_seen = 0;
+  op->has_rows_affected = op->has_last_insert_id = false;  // of the statement before, in a script
+  op->rows_affected = 0;
+  op->last_insert_id = 0;
   if (as_query && options_.grow_server_buffer && !server_buffer_grown_) AppendGrowBuffer();
   if (!script) {
     Request& main = op->main;

@@ -54,6 +54,27 @@ TEST_P(ScriptTest, RowsCarryTheirStatement) {
   EXPECT_EQ(script.reply.result.statements, 5u);
 }
 
+// The result is that of the last statement, never one left over from a statement before it.
+TEST_P(ScriptTest, TheResultIsThatOfTheLastStatement) {
+  const Conn conn = Open();
+  ASSERT_TRUE(conn.Exec("CREATE TABLE t(id INTEGER PRIMARY KEY, x)").ok());
+  const auto expect = [&](const char* sql, uint32_t has, int64_t id, uint64_t rows) {
+    const Reply reply = conn.Script(sql);
+    ASSERT_TRUE(reply.ok()) << sql << ": " << reply;
+    EXPECT_EQ(reply.result.has, has) << sql;
+    EXPECT_EQ(reply.result.last_insert_id, id) << sql;
+    EXPECT_EQ(reply.result.rows_affected, rows) << sql;
+  };
+  const uint32_t both = DQC_HAS_ROWS_AFFECTED | DQC_HAS_LAST_INSERT_ID;
+  expect("INSERT INTO t(x) VALUES (1); INSERT INTO t(x) VALUES (2), (3)", both, 3, 2);
+  for (const char* last :
+       {"SELECT 1", "VALUES (2)", "PRAGMA user_version", "PRAGMA user_version = 3",
+        "EXPLAIN SELECT 1", "CREATE TABLE IF NOT EXISTS u(x)", "BEGIN; COMMIT"}) {
+    expect((std::string("INSERT INTO t(x) VALUES (1); ") + last).c_str(), 0, 0, 0);
+  }
+  expect("INSERT INTO t(x) VALUES (1); DELETE FROM t", DQC_HAS_ROWS_AFFECTED, 0, 11);
+}
+
 TEST_P(ScriptTest, FailureTellsItsPlace) {
   const Conn conn = Open();
   const std::string sql =

@@ -232,6 +232,20 @@ TEST(SessionStory, ScriptOfAllKinds) {
   }
 }
 
+TEST(SessionStory, AScriptsResultIsThatOfItsLastStatement) {
+  for (const mock::Era era : kEras) {
+    for (const char* last : {"SELECT 1", "CREATE TABLE u (a)", "PRAGMA foreign_keys"}) {
+      Ready rig(era);
+      const Op op = rig.Submit(Script(std::string("INSERT INTO t VALUES (1); ") + last));
+      rig.Flow();
+      EXPECT_TRUE(op->status.ok());
+      EXPECT_FALSE(op->has_rows_affected || op->has_last_insert_id) << last;
+      EXPECT_EQ(op->rows_affected, 0u) << last;
+      EXPECT_EQ(op->last_insert_id, 0) << last;
+    }
+  }
+}
+
 TEST(SessionStory, ScriptFailureNamesItsPlaceAndOutcome) {
   for (const mock::Era era : kEras) {
     Ready rig(era);
