@@ -360,6 +360,10 @@ static void test_constants(void) {
   CHECK_EQ(dqc_status_class(DQC_E_SESSION_LOST), DQC_CLASS_LEADERSHIP);
   CHECK((DQC_HAS_ROWS_AFFECTED & DQC_HAS_LAST_INSERT_ID) == 0);
   CHECK_EQ(dqc_version_number(), DQC_VERSION_NUMBER);
+  CHECK_EQ(dqc_abi_check(DQC_VERSION_NUMBER), DQC_OK);
+  CHECK_EQ(dqc_abi_check(DQC_VERSION_NUMBER + 1), DQC_OK); /* a patch version */
+  CHECK_EQ(dqc_abi_check(DQC_VERSION_NUMBER + 100), DQC_E_UNSUPPORTED);
+  CHECK_EQ(dqc_abi_check(DQC_VERSION_NUMBER + 10000), DQC_E_UNSUPPORTED);
   CHECK_STR(dqc_version(), "0.1.0");
   CHECK_EQ(sizeof(dqc_cell), 16);
 }

@@ -155,6 +155,16 @@ DQC_API const char *DQC_CALL dqc_version(void);
 /** Version of the library in the form of DQC_VERSION_NUMBER. @threading any @since 0.1 */
 DQC_API uint32_t DQC_CALL dqc_version_number(void);
 
+/**
+ * Whether a program compiled with a header of some version may use this library: for those who load
+ * it at run time; for a linked program the soname sees to it.
+ * @param[in] header_version DQC_VERSION_NUMBER of that header.
+ * @return DQC_OK; DQC_E_UNSUPPORTED if the library is older, or of another ABI (before 1.0 each minor
+ * version has its own, later each major one).
+ * @threading any @since 0.1
+ */
+DQC_API dqc_status DQC_CALL dqc_abi_check(uint32_t header_version);
+
 /* ---------- errors ------------------------------------------------------------------------------ */
 
 #define DQC_OUTCOME_NOT_EXECUTED 0   /**< the request had no effect */
