@@ -75,6 +75,45 @@ static void test_null_handles(void) {
   CHECK(dqc_stmt_param_name(NULL, 1) == NULL);
 }
 
+/* The other out parameters, of functions without a handle. */
+static void test_out_parameters(void) {
+  const dqc_admin leader = {sizeof(leader), DQC_ADMIN_LEADER, 0, 0, NULL};
+  dqc_rows *rows = (dqc_rows *)1;
+  dqc_result result = {7, 7, 7, 7};
+  uint64_t op;
+#define WRITTEN(call)          \
+  do {                         \
+    op = 7;                    \
+    FAILS(DQC_E_MISUSE, call); \
+    CHECK_EQ(op, 0);           \
+  } while (0)
+  WRITTEN(dqc_conn_exec_async(NULL, "x", 1, NULL, 0, NULL, on_event, NULL, &op, &error));
+  WRITTEN(dqc_conn_query_async(NULL, "x", 1, NULL, 0, NULL, on_event, NULL, &op, &error));
+  WRITTEN(dqc_conn_script_async(NULL, "x", 1, NULL, on_event, NULL, &op, &error));
+  WRITTEN(dqc_conn_prepare_async(NULL, "x", 1, NULL, on_event, NULL, &op, &error));
+  WRITTEN(dqc_stmt_exec_async(NULL, NULL, 0, NULL, on_event, NULL, &op, &error));
+  WRITTEN(dqc_stmt_query_async(NULL, NULL, 0, NULL, on_event, NULL, &op, &error));
+  WRITTEN(dqc_conn_admin_async(NULL, &leader, NULL, on_event, NULL, &op, &error));
+  WRITTEN(dqc_conn_close_async(NULL, on_event, NULL, &op, &error));
+  WRITTEN(dqc_tx_begin_async(NULL, on_event, NULL, &op, &error));
+  WRITTEN(dqc_tx_commit_async(NULL, on_event, NULL, &op, &error));
+  WRITTEN(dqc_tx_rollback_async(NULL, NULL, on_event, NULL, &op, &error));
+#undef WRITTEN
+  FAILS(DQC_E_MISUSE, dqc_conn_script(NULL, "x", 1, NULL, &result, &error));
+  CHECK(result.has == 0 && result.statements == 0 && result.rows_affected == 0);
+  result = (dqc_result){7, 7, 7, 7};
+  FAILS(DQC_E_MISUSE, dqc_stmt_exec(NULL, NULL, 0, NULL, &result, &error));
+  CHECK(result.has == 0 && result.last_insert_id == 0);
+  FAILS(DQC_E_MISUSE, dqc_stmt_query(NULL, NULL, 0, NULL, &rows, &error));
+  CHECK(rows == NULL);
+  rows = (dqc_rows *)1;
+  FAILS(DQC_E_MISUSE, dqc_conn_admin(NULL, &leader, NULL, &rows, &error));
+  CHECK(rows == NULL);
+  result = (dqc_result){7, 7, 7, 7};
+  dqc_rows_result(NULL, &result);
+  CHECK(result.has == 0 && result.statements == 0);
+}
+
 static void test_null_error(void) {
   CHECK_EQ(dqc_error_code(NULL), DQC_OK);
   CHECK_EQ(dqc_error_class(NULL), DQC_CLASS_NONE);
@@ -375,6 +414,7 @@ int main(void) {
   OK(dqc_conn_new(NULL, NULL, config, &conn, &error));
   OK(dqc_conn_connect(conn, &error));
   test_null_handles();
+  test_out_parameters();
   test_null_error();
   test_options();
   test_admin_options();
