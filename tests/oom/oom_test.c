@@ -11,6 +11,7 @@ typedef struct run {
   int mode;
   mock_server *mock;
   dqc_config *config;
+  uv_loop_t uv; /* of an attached loop */
   dqc_loop *loop;
   dqc_queue *queue;
   dqc_conn *conn;
@@ -60,7 +61,11 @@ static void open_all(run *r) {
   TRY(dqc_config_new(&r->config, &error));
   TRY(dqc_config_set_dsn(r->config, dsn, DQC_CSTR, &error));
   TRY(dqc_config_set(r->config, "drain_timeout_era_d", DQC_CSTR, "5s", DQC_CSTR, &error));
-  TRY(dqc_loop_new(r->mode == DRIVEN ? DQC_LOOP_DRIVEN : DQC_LOOP_THREADED, &r->loop, &error));
+  if (r->mode == ATTACHED) {
+    TRY(dqc_loop_attach(&r->uv, &r->loop, &error));
+  } else {
+    TRY(dqc_loop_new(r->mode == DRIVEN ? DQC_LOOP_DRIVEN : DQC_LOOP_THREADED, &r->loop, &error));
+  }
   if (r->mode == THREADED) TRY(dqc_queue_new(&r->queue, &error));
   if (r->with_client) {
     TRY(dqc_client_new(r->loop, r->queue, r->config, &r->client, &error));
@@ -126,6 +131,8 @@ static void wait_for_all(run *r) {
   while (outstanding(r)) {
     if (r->mode == DRIVEN) {
       INSIDE(dqc_loop_run(r->loop, DQC_RUN_ONCE, NULL));
+    } else if (r->mode == ATTACHED) {
+      INSIDE(uv_run(&r->uv, UV_RUN_ONCE));
     } else {
       (void)dqc_queue_wait(r->queue, 100);
       INSIDE(dqc_queue_dispatch(r->queue, 0));
@@ -230,7 +237,7 @@ static void work(run *r) {
   SUBMIT(dqc_conn_connect_async(r->conn, on_event, p, NULL, &error));
   if (!r->accepted[0]) return;
   wait_for_all(r);
-  if (r->p[0].status == DQC_OK) blocking_part(r);
+  if (r->p[0].status == DQC_OK && r->mode != ATTACHED) blocking_part(r);
   async_part(r);
   wait_for_all(r);
   SUBMIT(dqc_conn_close_async(r->conn, on_event, p, NULL, &error));
@@ -250,6 +257,10 @@ static void free_all(run *r) {
   dqc_loop_free(r->loop);
   dqc_config_free(r->config);
   if (r->mode == THREADED) wait_for_all(r);
+  if (r->mode == ATTACHED) {
+    CHECK_EQ(uv_run(&r->uv, UV_RUN_DEFAULT), 0);
+    CHECK_EQ(uv_loop_close(&r->uv), 0);
+  }
   dqc_queue_free(r->queue);
   --g_inside;
 }
@@ -264,6 +275,7 @@ static int run_once(mock_server *mock, int mode, int with_client, long n, int st
   r.with_client = with_client;
   r.sticky = sticky;
   r.mock = mock;
+  if (mode == ATTACHED) CHECK_EQ(uv_loop_init(&r.uv), 0);
   snprintf(name, sizeof(name), "%s%s, allocation %ld%s", with_client ? "client, " : "",
            mode_name(mode), n, sticky ? " and on" : "");
   g_case = name;
@@ -288,10 +300,11 @@ static int run_once(mock_server *mock, int mode, int with_client, long n, int st
   return failed;
 }
 
-/* A client without any memory tries again until its deadlines: too long for each allocation. */
+/* A client without any memory tries again until its deadlines: too long for each allocation. An
+ * attached loop differs from a driven one in how events are delivered. */
 static void run_all(mock_server *mock, int with_client) {
-  for (int mode = DRIVEN; mode <= THREADED; ++mode) {
-    for (int sticky = 0; sticky < (with_client ? 1 : 2); ++sticky) {
+  for (int mode = DRIVEN; mode < (with_client ? ATTACHED : MODES); ++mode) {
+    for (int sticky = 0; sticky < (with_client || mode == ATTACHED ? 1 : 2); ++sticky) {
       long n = 1;
       int clean = 0;
       CHECK_EQ(run_once(mock, mode, with_client, 1L << 40, 0), 0); /* nothing fails: it all works */
