@@ -125,5 +125,48 @@ TEST_P(DeleteDatabaseTest, ThroughAClientOfThreeNodes) {
   EXPECT_EQ(client.Query("SELECT count(*) FROM u").Text(), "I20");
 }
 
+// Cancelled at any moment: nothing is said not to have happened that did, and all nodes agree on it.
+TEST_P(DeleteDatabaseTest, ACancelTellsWhatMayHaveHappened) {
+  if (!can()) GTEST_SKIP() << "refused in this era";
+  const auto cluster = NewCluster(3);
+  const std::string leader = (*cluster)->WaitForLeader(seconds(10));
+  const auto dsn = [](const std::string& node, int i) {
+    return "dqlite://" + node + "/moment" + std::to_string(i);
+  };
+  constexpr int kMoments = 40;
+  int64_t tables[kMoments] = {};
+  for (int i = 0; i < kMoments; ++i) {
+    ASSERT_TRUE(Conn(dsn(leader, i)).Exec("CREATE TABLE t(x)").ok());
+    Pending connected, deleted, looked;
+    const AsyncConn conn(dsn(leader, i));
+    ASSERT_EQ(conn.Connect(&connected), DQC_OK);
+    ASSERT_TRUE(conn.Finish(connected));
+    const dqc_admin request = {sizeof(request), DQC_ADMIN_DELETE_DATABASE, 0, 0, nullptr};
+    ASSERT_EQ(conn.Admin(request, &deleted), DQC_OK);
+    const int64_t end = NowUs() + 40 * i;
+    while (NowUs() < end) EXPECT_EQ(dqc_loop_run(conn.loop(), DQC_RUN_NOWAIT, nullptr), DQC_OK);
+    conn.Cancel(deleted);
+    ASSERT_TRUE(conn.Finish(deleted));
+    ASSERT_EQ(conn.Query("SELECT count(*) FROM sqlite_master", &looked), DQC_OK);
+    ASSERT_TRUE(conn.Finish(looked));
+    tables[i] = looked.reply.Int();
+    const bool certain = deleted.reply.failure.outcome == DQC_OUTCOME_NOT_EXECUTED;
+    if (deleted.reply.ok()) {
+      EXPECT_EQ(tables[i], 0) << i;
+    } else if (certain) {
+      EXPECT_EQ(tables[i], 1) << i << ": " << deleted.reply;
+    }
+  }
+  const size_t next = ((*cluster)->IndexOf(leader) + 1) % 3;
+  ASSERT_TRUE(Conn(dsn(leader, 0)).Admin(DQC_ADMIN_TRANSFER, next + 1).ok());
+  const Client client(ClusterDsn((*cluster)->Addresses(), "other", "timeout=20s"));
+  ASSERT_TRUE(client.Exec("CREATE TABLE t(x)").ok());
+  for (int i = 0; i < kMoments; ++i) {
+    EXPECT_EQ(Conn(dsn(client.Leader(), i)).Query("SELECT count(*) FROM sqlite_master").Int(),
+              tables[i])
+        << "on " << client.Leader() << " after moment " << i;
+  }
+}
+
 }  // namespace
 }  // namespace dqc::live
