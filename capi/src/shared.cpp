@@ -164,12 +164,15 @@ Status Shared::Dispatch(IntrusivePtr<Call> call) {
   return target->Submit(IntrusivePtr<net::QueuedOperation>::Adopt(call.Detach()));
 }
 
+Status Shared::MayTell() const {
+  if (loop->mode() != net::LoopMode::kThreaded || queue) return {};
+  return Status::Make(Code::kMisuse,
+                      "the connection was made without a queue: blocking calls only");
+}
+
 Status Shared::Submit(IntrusivePtr<Call> call, dqc_callback callback, void* user_data,
                       uint64_t* op) {
-  if (loop->mode() == net::LoopMode::kThreaded && !queue) {
-    return Status::Make(Code::kMisuse,
-                        "the connection was made without a queue: blocking calls only");
-  }
+  DQC_TRY(MayTell());
   call->callback = callback;
   call->user_data = user_data;
   call->out = IntrusivePtr<net::EventQueue>::Share(target->out());

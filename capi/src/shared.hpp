@@ -56,6 +56,7 @@ class Shared : public RefCounted<Shared> {
   // Begin, then wait for the end.
   Status RunBlocking(IntrusivePtr<Call> call, dqc_result* result);
   Status MayBlock() const;
+  Status MayTell() const;  // by a callback
 
   void AddOpenCursor(dqc_rows* cursor);
   void DropOpenCursor(dqc_rows* cursor) noexcept;

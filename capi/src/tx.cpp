@@ -135,6 +135,13 @@ Status Submit(dqc_tx* handle, Result<IntrusivePtr<Call>> call, dqc_callback call
   return accepted;
 }
 
+Status EndAsync(dqc_tx* handle, bool rolls_back, const dqc_error* failure, dqc_callback callback,
+                void* user_data, uint64_t* op) {
+  DQC_TRY(Check(handle, "transaction"));
+  DQC_TRY(handle->shared->MayTell());  // before it is touched
+  return Submit(handle, handle->tx->End(rolls_back, failure), callback, user_data, op);
+}
+
 Status Begin(dqc_tx* handle, dqc_conn** out) {
   const Result<IntrusivePtr<Call>> call = handle->tx->Begin();
   DQC_TRY(call.status());
@@ -144,6 +151,8 @@ Status Begin(dqc_tx* handle, dqc_conn** out) {
 }
 
 Status End(dqc_tx* handle, bool rolls_back, const dqc_error* failure, bool* again) {
+  DQC_TRY(Check(handle, "transaction"));
+  DQC_TRY(handle->shared->MayBlock());  // before it is touched
   const Result<IntrusivePtr<Call>> call = handle->tx->End(rolls_back, failure);
   DQC_TRY(call.status());
   DQC_TRY(Run(handle, *call));
@@ -228,36 +237,28 @@ dqc_status dqc_tx_begin(dqc_tx* tx, dqc_conn** out, dqc_error** error) {
 dqc_status dqc_tx_commit_async(dqc_tx* tx, dqc_callback callback, void* user_data, uint64_t* op,
                                dqc_error** error) {
   if (op != nullptr) *op = 0;
-  return guard(error, [&]() -> Status {
-    DQC_TRY(Check(tx, "transaction"));
-    return Submit(tx, tx->tx->End(false, nullptr), callback, user_data, op);
-  });
+  return guard(error,
+               [&]() -> Status { return EndAsync(tx, false, nullptr, callback, user_data, op); });
 }
 
 dqc_status dqc_tx_commit(dqc_tx* tx, dqc_error** error) {
   bool again = false;
-  const dqc_status status = guard(error, [&]() -> Status {
-    DQC_TRY(Check(tx, "transaction"));
-    return End(tx, false, nullptr, &again);
-  });
+  const dqc_status status =
+      guard(error, [&]() -> Status { return End(tx, false, nullptr, &again); });
   return again ? DQC_AGAIN : status;
 }
 
 dqc_status dqc_tx_rollback_async(dqc_tx* tx, const dqc_error* failure, dqc_callback callback,
                                  void* user_data, uint64_t* op, dqc_error** error) {
   if (op != nullptr) *op = 0;
-  return guard(error, [&]() -> Status {
-    DQC_TRY(Check(tx, "transaction"));
-    return Submit(tx, tx->tx->End(true, failure), callback, user_data, op);
-  });
+  return guard(error,
+               [&]() -> Status { return EndAsync(tx, true, failure, callback, user_data, op); });
 }
 
 dqc_status dqc_tx_rollback(dqc_tx* tx, const dqc_error* failure, dqc_error** error) {
   bool again = false;
-  const dqc_status status = guard(error, [&]() -> Status {
-    DQC_TRY(Check(tx, "transaction"));
-    return End(tx, true, failure, &again);
-  });
+  const dqc_status status =
+      guard(error, [&]() -> Status { return End(tx, true, failure, &again); });
   return again ? DQC_AGAIN : status;
 }
 

@@ -228,6 +228,33 @@ static void test_misuse(int mode) {
   client_end(&w, client);
 }
 
+static void end_inside(probe *p, const dqc_event *event) {
+  dqc_tx *tx = (dqc_tx *)p->data;
+  (void)event;
+  FAILS(DQC_E_MISUSE, dqc_tx_commit(tx, &error));
+  FAILS(DQC_E_MISUSE, dqc_tx_rollback(tx, NULL, &error));
+}
+
+/* A call that cannot be made here does nothing to the transaction. */
+static void test_refused_end(int mode) {
+  world w;
+  probe p[2] = {{0}};
+  dqc_client *client = client_open(&w, mode, "normal", 0);
+  dqc_tx *tx = tx_new(client);
+  dqc_conn *conn = begin(&w, tx);
+  p[0].hook = end_inside;
+  p[0].data = tx;
+  OK(exec_async(conn, "INSERT INTO t VALUES(1)", &p[0]));
+  until_done(&w, p, 1);
+  OK(dqc_tx_commit_async(tx, on_event, &p[1], NULL, &error));
+  until_done(&w, p, 2);
+  CHECK_EQ(p[1].status, DQC_OK);
+  CHECK_EQ(mock_server_sql_count(w.mock, "COMMIT"), 1);
+  give_back(conn);
+  tx_end(tx);
+  client_end(&w, client);
+}
+
 static dqc_status DQC_CALL work(void *user_data, dqc_conn *conn, dqc_error **error) {
   ++*(int *)user_data;
   return dqc_conn_exec(conn, "INSERT INTO t VALUES(1)", DQC_CSTR, NULL, 0, NULL, NULL, error);
@@ -296,6 +323,7 @@ int main(void) {
     test_close(mode);
     test_lost(mode);
     test_misuse(mode);
+    if (mode != THREADED) test_refused_end(mode);
     test_fork(mode);
   }
   return 0;

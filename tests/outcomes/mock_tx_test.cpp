@@ -54,6 +54,19 @@ TEST(MockTx, CommitFails) {
   EXPECT_EQ(server.Count(Match(RequestType::kExecSql).Sql("ROLLBACK")), 2u);
 }
 
+// Without a queue for its event the call is refused, and does nothing to the transaction.
+TEST(MockTx, AnEndThatIsRefused) {
+  mock::Server server(Era::kD);
+  const Client client(Dsn(server));  // blocking calls only
+  Tx tx(client);
+  ASSERT_TRUE(tx.Begin().ok());
+  EXPECT_EQ(dqc_tx_commit_async(tx.get(), nullptr, nullptr, nullptr, nullptr), DQC_E_MISUSE);
+  EXPECT_EQ(dqc_tx_rollback_async(tx.get(), nullptr, nullptr, nullptr, nullptr, nullptr),
+            DQC_E_MISUSE);
+  EXPECT_TRUE(tx.conn().Exec(kWrite).ok());
+  EXPECT_TRUE(tx.Commit().ok());
+}
+
 // One that may be committed twice is run again in doubt, and stays in doubt whatever comes of that.
 TEST(MockTx, AnIdempotentOneThatFailsAgainIsStillInDoubt) {
   mock::Server server(Era::kD);
