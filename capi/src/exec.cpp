@@ -72,8 +72,8 @@ Result<IntrusivePtr<Call>> PrepareCall(dqc_conn* conn, const char* sql, size_t s
   const Result<sql::Statement> one = OneStatement(text);
   DQC_TRY(one.status());
   IntrusivePtr<Call> call = conn->shared->NewCall(OpKind::kPrepare, options);
-  call->statement = *one;
   call->stmt = IntrusivePtr<Statement>::Adopt(new Statement(conn->shared, text, *one));
+  call->statement = call->stmt->prepared.text;  // may wait: its views are into a copy
   call->main.type = wire::RequestType::kPrepare;
   call->main.reply = wire::ResponseType::kStmt;
   DQC_TRY(wire::Encode(wire::request::Prepare{0, text.substr(0, one->end)}, 0, call->main.frame));

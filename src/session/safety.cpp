@@ -153,4 +153,18 @@ Needs NeedsOf(const sql::Statement& statement, uint64_t param_count) {
   return needs;
 }
 
+Status MayPrepare(const sql::Statement& statement, Era era) {
+  const Needs needs = NeedsOf(statement, 0);
+  for (uint8_t i = 0; i < needs.count; ++i) {
+    const Way way = WayOf(needs.features[i], era);
+    if (way == kRefuse) return Refusal(needs.features[i], era);
+    if (way != kOwnTransactionByExec) continue;
+    return Status::Make(Code::kUnsupported,
+                        "PRAGMA delete_database acts when it is prepared, so it is refused in "
+                        "scripts, EXPLAIN and prepared statements; instead, run it by exec")
+        .With(Phase::kRequest);
+  }
+  return {};
+}
+
 }  // namespace dqc::session

@@ -64,4 +64,7 @@ struct Needs {
 };
 Needs NeedsOf(const sql::Statement& statement, uint64_t param_count);
 
+// May it be prepared, by itself or in an EXPLAIN? Some PRAGMAs act then, and what acts is refused.
+Status MayPrepare(const sql::Statement& statement, Era era);
+
 }  // namespace dqc::session

@@ -54,15 +54,20 @@ void Session::EndExclusive(Operation* op) {
 void Session::RunStatement(Operation* op) {
   const sql::Statement& statement =
       op->kind == OpKind::kScript ? op->script_statement.text : op->statement;
+  const auto refuse = [&](const Status& why) {
+    const Status refused = why.WithNode(options_.node);
+    op->kind == OpKind::kScript ? FinishScript(op, refused) : Complete(op, refused);
+  };
+  if (statement.kind == sql::Kind::kExplain) {
+    if (const Status may = MayPrepare(statement, era_); !may.ok()) return refuse(may);
+  }
   bool own_transaction = false;
   const Needs needs = NeedsOf(statement, op->param_count);
   op->script_as_exec = false;
   for (uint8_t i = 0; i < needs.count; ++i) {
     switch (WayOf(needs.features[i], era_)) {
-      case Way::kRefuse: {
-        const Status refused = Refusal(needs.features[i], era_).WithNode(options_.node);
-        return op->kind == OpKind::kScript ? FinishScript(op, refused) : Complete(op, refused);
-      }
+      case Way::kRefuse:
+        return refuse(Refusal(needs.features[i], era_));
       case Way::kOwnTransaction:
         own_transaction = true;
         break;
@@ -297,11 +302,8 @@ void Session::ScriptNext(Operation* op) {
                          "or prepare for this one"));
   }
   if (WayOf(Feature::kScriptTail, era_) != Way::kSend) return RunStatement(op);
-  const Needs needs = NeedsOf(statement, 0);
-  for (uint8_t i = 0; i < needs.count; ++i) {  // before PREPARE: some PRAGMAs act then
-    if (WayOf(needs.features[i], era_) == Way::kRefuse)
-      return FinishScript(op, Refusal(needs.features[i], era_).WithNode(options_.node));
-  }
+  const Status may = MayPrepare(statement, era_);
+  if (!may.ok()) return FinishScript(op, may.WithNode(options_.node));
   // The server decides where the statement ends; the scanner only bounds how much text travels.
   const size_t end = op->script_whole_rest ? sql.size() : statement.end;
   AppendMessage(Step::kPrepare, op, RequestType::kPrepare, ResponseType::kStmt,

@@ -159,7 +159,7 @@ void Session::Recycle(Request* request) noexcept {
 
 bool Session::NeedsEra(const Operation& op) const {
   if (op.kind == OpKind::kScript) return true;
-  if (op.kind != OpKind::kStatement) return false;
+  if (op.kind != OpKind::kStatement && op.kind != OpKind::kPrepare) return false;
   return op.statement.kind == sql::Kind::kPragma || NeedsOf(op.statement, op.param_count).count > 0;
 }
 
@@ -217,6 +217,10 @@ void Session::Start(Operation* op, Time now) {
     return ScriptNext(op);
   }
   if (op->kind == OpKind::kStatement) return RunStatement(op);
+  if (op->kind == OpKind::kPrepare) {
+    const Status may = MayPrepare(op->statement, era_);
+    if (!may.ok()) return Complete(op, may.WithNode(options_.node));
+  }
   SeparateFromStream();
   op->main.op = op;
   op->Retain();

@@ -91,6 +91,23 @@ TEST_P(DeleteDatabaseTest, NotInsideATransaction) {
   }
 }
 
+// It acts when it is prepared, inside a transaction and whatever becomes of that.
+TEST_P(DeleteDatabaseTest, NotByPreparingIt) {
+  const Conn conn = OpenWithTable();
+  for (const bool inside : {false, true}) {
+    Reply reply;
+    if (inside) reply = conn.Exec("BEGIN IMMEDIATE");
+    ASSERT_TRUE(reply.ok()) << reply;
+    conn.Prepare("PRAGMA delete_database", &reply);
+    EXPECT_EQ(reply.status, DQC_E_UNSUPPORTED) << reply;
+    EXPECT_EQ(conn.Query("EXPLAIN PRAGMA delete_database").status, DQC_E_UNSUPPORTED);
+    EXPECT_EQ(conn.Script("PRAGMA delete_database").status, DQC_E_UNSUPPORTED);
+    EXPECT_EQ(conn.Query("SELECT count(*) FROM t").Text(), "I1");
+    (void)conn.Exec("ROLLBACK");
+    EXPECT_EQ(Open().Query("SELECT count(*) FROM t").Text(), "I1");
+  }
+}
+
 TEST_P(DeleteDatabaseTest, ThroughAClientOfThreeNodes) {
   const auto cluster = NewCluster(3);
   const std::string leader = (*cluster)->WaitForLeader(seconds(10));

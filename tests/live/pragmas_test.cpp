@@ -62,7 +62,12 @@ class PragmaHarmTest : public SqlTest {
     {
       const Conn conn = Open();
       ASSERT_TRUE(conn.Exec("CREATE TABLE IF NOT EXISTS t(x)").ok());
-      const Reply reply = conn.Exec(sql);
+      Reply reply;  // some act when they are prepared
+      const Stmt stmt = conn.Prepare(sql, &reply);
+      EXPECT_NE(reply.status, DQC_E_NETWORK) << reply;
+      if (stmt) reply = stmt.Exec();
+      EXPECT_NE(reply.status, DQC_E_NETWORK) << reply;
+      reply = conn.Exec(sql);
       EXPECT_NE(reply.status, DQC_E_NETWORK) << reply;
       if (reply.status == DQC_E_NETWORK) return;
       for (int i = 0; i < 3; ++i) {

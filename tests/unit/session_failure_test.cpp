@@ -175,7 +175,8 @@ TEST(SessionSafety, TheTable) {
 TEST(SessionSafety, RefusedBeforeAByteIsSent) {
   struct Case {
     const char* sql;
-    const char* eras;  // that refuse
+    const char* eras;                // that refuse
+    const char* prepared = nullptr;  // and prepared, also by a script; null: the same
   };
   const Case cases[] = {
       {"INSERT INTO t VALUES (1) RETURNING id", "C"},
@@ -187,22 +188,28 @@ TEST(SessionSafety, RefusedBeforeAByteIsSent) {
       {"PRAGMA page_size(512)", "ABCD"},
       {"EXPLAIN PRAGMA journal_mode = DELETE", "ABCD"},
       {"PRAGMA main.wal_checkpoint(TRUNCATE)", "ABCD"},
-      {"PRAGMA delete_database", "ABC"},
+      {"PRAGMA hard_heap_limit = 1", "ABCD"},
+      {"PRAGMA delete_database", "ABC", "ABCD"},
+      {"EXPLAIN PRAGMA delete_database", "ABCD"},
       {"PRAGMA foreign_keys", ""},
       {"SELECT 'RETURNING'", ""},
   };
   for (const mock::Era era : kEras) {
     for (const Case& c : cases) {
       const char letter = static_cast<char>('A' + static_cast<int>(era));
-      const bool refused = std::string(c.eras).find(letter) != std::string::npos;
-      for (const bool script : {false, true}) {
+      for (const OpKind kind : {OpKind::kStatement, OpKind::kScript, OpKind::kPrepare}) {
         Ready rig(era);
-        const Op op = rig.Submit(script ? Script(c.sql) : Sql(c.sql));
+        const Op op = rig.Submit(kind == OpKind::kStatement ? Sql(c.sql)
+                                 : kind == OpKind::kScript  ? Script(c.sql)
+                                                            : Prepare(c.sql));
+        const bool prepared = op->kind != OpKind::kStatement && c.prepared != nullptr;
+        const char* const eras = prepared ? c.prepared : c.eras;
+        const bool refused = std::string(eras).find(letter) != std::string::npos;
         EXPECT_TRUE(rig.last.ok());
         rig.Flow();
         EXPECT_EQ(op->done, 1);
         EXPECT_EQ(op->code() == Code::kUnsupported, refused) << letter << c.sql;
-        EXPECT_EQ(rig.Sent().empty(), refused) << letter << c.sql << script;
+        EXPECT_EQ(rig.Sent().empty(), refused) << letter << c.sql;
         EXPECT_TRUE(rig.session->idle());
         EXPECT_THAT(rig.node.violations(), testing::IsEmpty());
       }
@@ -346,6 +353,7 @@ TEST(SessionSafety, NothingThatNeedsTheEraLeavesBeforeItIsKnown) {
     Rig rig(mock::Era::kA);
     rig.Dial();
     rig.Submit(sql);
+    rig.Submit(Prepare("PRAGMA journal_mode = DELETE"));
     const Op after = rig.Submit("SELECT 1");
     rig.session->TransportReady(rig.now);
     rig.SendAll();
