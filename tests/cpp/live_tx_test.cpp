@@ -266,9 +266,14 @@ DQC_LIVE_SUITE(LiveBank);
 
 TEST_P(LiveBank, TheSumHoldsWhenLeadershipIsHandedOver) {
   Run([](dqc::client& db) {
-    for (int i = 0; i < 3; ++i) {
+    // A server gives a transfer up where the others do not follow in time.
+    for (int i = 0, given_up = 0; i < 3; ++i) {
       const std::string before = db.leader().value().address;
-      db.transfer().value();
+      if (const auto done = db.transfer(); !done.ok()) {
+        ASSERT_LT(++given_up, 5) << done.error().message();
+        --i;
+        continue;
+      }
       for (int tries = 0; tries < 100 && db.leader().value().address == before; ++tries)
         std::this_thread::sleep_for(20ms);
       std::this_thread::sleep_for(300ms);
