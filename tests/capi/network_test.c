@@ -9,29 +9,36 @@
 #include <netdb.h>
 #include <netinet/tcp.h>
 #include <poll.h>
+#include <pthread.h>
 #include <sys/socket.h>
 
 /* ------------------------------------------------------------------------------------- resolver */
 
 enum { ADDRESSES = 4 };
 
-/* Set while nothing is being resolved. */
-static struct {
+typedef struct {
   int delay_ms;
   int count; /* 0: it cannot be resolved */
   char host[ADDRESSES][INET6_ADDRSTRLEN];
   char port[ADDRESSES][8];
-} g_name;
+} name;
+
+static pthread_mutex_t g_mutex = PTHREAD_MUTEX_INITIALIZER;
+static name g_name; /* changed under g_mutex, which the resolver's threads take to copy it */
 
 static void name_is(int delay_ms) {
+  pthread_mutex_lock(&g_mutex);
   memset(&g_name, 0, sizeof(g_name));
   g_name.delay_ms = delay_ms;
+  pthread_mutex_unlock(&g_mutex);
 }
 
 static void also(const char *host, unsigned port) {
+  pthread_mutex_lock(&g_mutex);
   CHECK(g_name.count < ADDRESSES);
   snprintf(g_name.host[g_name.count], sizeof(g_name.host[0]), "%s", host);
   snprintf(g_name.port[g_name.count++], sizeof(g_name.port[0]), "%u", port);
+  pthread_mutex_unlock(&g_mutex);
 }
 
 typedef int (*resolver)(const char *, const char *, const struct addrinfo *, struct addrinfo **);
@@ -45,14 +52,17 @@ __attribute__((visibility("default"))) int getaddrinfo(const char *node, const c
   memcpy(&next, &symbol, sizeof(next));
   if (size < 5 || strcmp(node + size - 5, ".test") != 0) return next(node, service, hints, out);
   if ((hints->ai_flags & AI_NUMERICHOST) != 0) return EAI_NONAME;
-  sleep_ms(g_name.delay_ms);
+  pthread_mutex_lock(&g_mutex);
+  const name it = g_name;
+  pthread_mutex_unlock(&g_mutex);
+  sleep_ms(it.delay_ms);
   *out = NULL;
-  for (int i = 0; i < g_name.count; ++i) {
+  for (int i = 0; i < it.count; ++i) {
     struct addrinfo numeric = *hints;
     struct addrinfo **tail = out;
     numeric.ai_flags = AI_NUMERICHOST | AI_NUMERICSERV;
     while (*tail != NULL) tail = &(*tail)->ai_next;
-    CHECK_EQ(next(g_name.host[i], g_name.port[i], &numeric, tail), 0);
+    CHECK_EQ(next(it.host[i], it.port[i], &numeric, tail), 0);
   }
   return *out == NULL ? EAI_NONAME : 0;
 }
@@ -122,10 +132,12 @@ static int64_t connect_to_name(int mode, dqc_status expected, const char *const 
   world w;
   probe p = {0};
   world_begin(&w, mode, "normal", 0);
+  pthread_mutex_lock(&g_mutex);
   for (int i = 0; i < g_name.count; ++i) { /* port 1 stands for the mock */
     if (strcmp(g_name.port[i], "1") == 0)
       snprintf(g_name.port[i], sizeof(g_name.port[i]), "%u", (unsigned)mock_server_port(w.mock));
   }
+  pthread_mutex_unlock(&g_mutex);
   OK(dqc_config_set_dsn(w.config, "dqlite://node.test:9001/test", DQC_CSTR, &error));
   for (; *options != NULL; options += 2) set(w.config, options[0], options[1]);
   OK(dqc_conn_new(w.loop, w.queue, w.config, &w.conn, &error));
