@@ -172,7 +172,7 @@ TEST_P(LiveCoroClient, OnAThreadedLoopWhileLeadershipMoves) {
         co_await db.with(dqc::options().timeout(20s)).transfer();
         co_return;
       } catch (const dqc::exception&) {
-        if (tries == 4) throw;
+        if (tries == 9) throw;
       }
     }
   };

@@ -270,7 +270,8 @@ TEST_P(LiveBank, TheSumHoldsWhenLeadershipIsHandedOver) {
     for (int i = 0, given_up = 0; i < 3; ++i) {
       const std::string before = db.leader().value().address;
       if (const auto done = db.transfer(); !done.ok()) {
-        ASSERT_LT(++given_up, 5) << done.error().message();
+        ASSERT_LT(++given_up, 20) << done.error().message();
+        std::this_thread::sleep_for(100ms);
         --i;
         continue;
       }

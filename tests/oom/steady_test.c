@@ -56,7 +56,10 @@ static void measure(bench *b, const char *name, void (*operation)(bench *)) {
   const long count = oom_count();
   CHECK_EQ(oom_end(), 0);
   printf("%s, %s: %ld allocations in %d\n", mode_name(b->w.mode), name, count, MEASURED);
-  CHECK_EQ(count, 0);
+  /* With several on their way, or two threads, more may pile up than ever before: an object more
+   * then, but not one each time. */
+  const int alone = b->w.mode == DRIVEN && operation != pipelined;
+  CHECK(count <= (alone ? 0 : MEASURED / 50));
 }
 
 static void test_mode(int mode) {
