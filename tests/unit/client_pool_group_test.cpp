@@ -38,6 +38,14 @@ class PoolGroupTest : public PoolTest {
     ASSERT_TRUE(Submit(id, "INSERT INTO t VALUES(1)", timeout).ok());
   }
 
+  // The next answer is that of an operation whose caller no longer waits.
+  void GivenUp(uint64_t conn) {
+    const auto op = host.TakeRunning(conn);
+    op->abandoned = true;
+    op->status = Failed(Code::kTimeout, Outcome::kMaybeExecuted);
+    pool->OnDone(conn, op, true, now);
+  }
+
   // Operations 2 … 1 + count wait while 1 runs; then they form a group that has begun.
   void Gather(uint64_t count) {
     Write(1);
@@ -241,10 +249,7 @@ TEST_F(PoolGroupTest, BetweenTwoSuspectsNobodyKnows) {
 TEST_F(PoolGroupTest, TheRollbackMayBeOfAMemberThatWasGivenUp) {
   Begun(4);
   Done(1);
-  const auto third = host.TakeRunning(1);
-  third->abandoned = true;
-  third->status = Failed(Code::kTimeout, Outcome::kMaybeExecuted);
-  pool->OnDone(1, third, true, now);
+  GivenUp(1);
   Done(1);
   Done(1);
   host.Take();
@@ -259,10 +264,7 @@ TEST_F(PoolGroupTest, TheRollbackMayBeOfAMemberThatWasGivenUp) {
 TEST_F(PoolGroupTest, OneThatWasGivenUpMayHaveRolledBackBeforeTheOneWhoDidForSure) {
   Begun(5);
   Done(1);
-  const auto third = host.TakeRunning(1);
-  third->abandoned = true;
-  third->status = Failed(Code::kTimeout, Outcome::kMaybeExecuted);
-  pool->OnDone(1, third, true, now);
+  GivenUp(1);
   Done(1);
   Done(1, Server(Code::kSql, 13, "database or disk is full"));
   Done(1);

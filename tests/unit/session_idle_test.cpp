@@ -25,6 +25,17 @@ SessionOptions Watched() {
   return options;
 }
 
+// A large result in a transaction, of which nobody takes the rows.
+Op HalfRead(Rig* rig) {
+  rig->node.SetTable("big", Numbers(5000));
+  EXPECT_EQ(After(rig, Sql("BEGIN")), kOpen);
+  const Op big = Sql("SELECT * FROM big");
+  big->consume = false;
+  rig->Submit(big);
+  rig->Flow();
+  return big;
+}
+
 TEST(SessionIdle, ATransactionThatNobodyUsesIsCutOff) {
   for (const char* begin : {"BEGIN", "BEGIN IMMEDIATE", "SAVEPOINT a"}) {
     Ready rig(mock::Era::kD, Watched());
@@ -88,12 +99,7 @@ TEST(SessionIdle, OneInDoubtIsCutOffToo) {
 TEST(SessionIdle, AStreamCountsAsUseUnlessItIsPaused) {
   for (const mock::Era era : kEras) {
     Ready rig(era, Watched());
-    rig.node.SetTable("big", Numbers(5000));
-    EXPECT_EQ(After(&rig, Sql("BEGIN")), kOpen);
-    const Op big = Sql("SELECT * FROM big");
-    big->consume = false;
-    rig.Submit(big);
-    rig.Flow();
+    const Op big = HalfRead(&rig);
     ASSERT_EQ(big->done, 0);
     rig.Advance(10 * kIdle);  // half-read: its reader is slow
     EXPECT_EQ(rig.session->state(), State::kReady);
@@ -117,12 +123,7 @@ TEST(SessionIdle, ACancelledWaiterIsNoUse) {
   SessionOptions options = Watched();
   options.pipeline_bytes = 16;
   Ready rig(mock::Era::kD, options);
-  rig.node.SetTable("big", Numbers(5000));
-  EXPECT_EQ(After(&rig, Sql("BEGIN")), kOpen);
-  const Op big = Sql("SELECT * FROM big");
-  big->consume = false;
-  rig.Submit(big);
-  rig.Flow();
+  const Op big = HalfRead(&rig);
   rig.session->Pause(big->id, true, rig.now);
   const Op behind = rig.Submit("SELECT 1");
   rig.Advance(10 * kIdle);
