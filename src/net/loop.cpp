@@ -291,8 +291,6 @@ Status Loop::RunUntilReady(const EventQueue& queue) {
     Turn(true);
     if (!ready_->empty()) Deliver();
   }
-  RunCommands();  // the caller may not come back for long
-  FlushDirty();
   inside_ = false;
   if (orphaned_) WindUp();
   return {};
@@ -326,7 +324,8 @@ void Loop::Own() noexcept {
 }
 
 // A driven loop may not be run again for long: what a free asks for on the owner's thread, as the
-// ROLLBACK of what was left open, is sent at once. Nothing is delivered.
+// ROLLBACK of what was left open, is sent at once. So a blocking call, which frees its cursor when it
+// ends, leaves nothing unsent. Nothing is delivered.
 void Loop::Settle() noexcept {
   const auto self = std::this_thread::get_id();
   if (mode_ != LoopMode::kDriven || owner_.load(std::memory_order_relaxed) != self) return;
