@@ -96,8 +96,9 @@ Status Loop::Init(uv_loop_t* attach_to) {
     auto* self = static_cast<Loop*>(handle->data);
     const auto held = IntrusivePtr<Loop>::Share(self);
     self->FlushDirty();
-    if (!self->ready_->empty())
-      self->AfterCallback();  // a write has failed: no callback may follow
+    // A timer of this turn, or a flush, which reads too, has made it so: no callback may follow.
+    if (self->EventsWait()) self->AfterCallback();
+    if (self->EventsWait() || self->dirty_ != nullptr) uv_async_send(&self->wake_);
   });
   uv_unref(reinterpret_cast<uv_handle_t*>(&prepare_));
   if (mode_ == LoopMode::kAttached) uv_unref(reinterpret_cast<uv_handle_t*>(&wake_));
@@ -167,6 +168,10 @@ void Loop::FlushDirty() noexcept {
     connection->Release();
     connection = next;
   }
+}
+
+bool Loop::EventsWait() const {
+  return !ready_->empty() || (awaited_ != nullptr && !awaited_->empty());
 }
 
 void Loop::Deliver() {
@@ -247,7 +252,7 @@ bool Loop::ShouldPoll() const {
 void Loop::Turn(bool wait) {
   RunCommands();
   FlushDirty();
-  if (!ready_->empty()) wait = false;
+  if (EventsWait()) wait = false;
   const uint64_t before = progress_;
   interest_changed_ = false;
   looked_ = wait && ShouldPoll();
@@ -287,10 +292,12 @@ Status Loop::RunUntilReady(const EventQueue& queue) {
     return Status::Make(Code::kMisuse, "a blocking call inside a callback would never return");
   const auto held = IntrusivePtr<Loop>::Share(this);
   inside_ = true;
+  awaited_ = &queue;
   while (queue.empty()) {
     Turn(true);
     if (!ready_->empty()) Deliver();
   }
+  awaited_ = nullptr;
   inside_ = false;
   if (orphaned_) WindUp();
   return {};

@@ -98,6 +98,7 @@ class Loop : public RefCounted<Loop> {
   void KeepAlive();
   void EndCloses();
   void FlushDirty() noexcept;
+  bool EventsWait() const;  // for whoever runs the loop
   void Deliver();
   void Turn(bool wait);
   bool ShouldPoll() const;
@@ -113,10 +114,11 @@ class Loop : public RefCounted<Loop> {
   uv_prepare_t prepare_;
   int open_handles_ = 0;
   IntrusivePtr<EventQueue> ready_;
-  Connection* dirty_ = nullptr;         // list of those with bytes to send; holds references
-  Connection* closers_ = nullptr;       // list of those with a close call to answer
-  int connections_ = 0;                 // with a socket or a timer; loop's thread
-  std::atomic<int64_t> operations_{0};  // accepted and not yet completed
+  const EventQueue* awaited_ = nullptr;  // by the blocking call that runs the loop
+  Connection* dirty_ = nullptr;          // list of those with bytes to send; holds references
+  Connection* closers_ = nullptr;        // list of those with a close call to answer
+  int connections_ = 0;                  // with a socket or a timer; loop's thread
+  std::atomic<int64_t> operations_{0};   // accepted and not yet completed
   std::atomic<int> users_{1};
   std::atomic<bool> orphaned_{false};
   std::atomic<bool> inside_{false};

@@ -184,6 +184,25 @@ static void test_half_read_too_large(void) {
   mock_server_stop(mock);
 }
 
+/* Era C: a message of ours goes out behind the first part, and the rest has come by then. What is
+ * read on that occasion is as good as what a loop was woken for. */
+static void test_read_while_writing(void) {
+  enum { ROWS = 3000 };
+  mock_server *mock = mock_server_start('C', "late_result", ROWS);
+  dqc_conn *conn = open_conn(mock, "timeout", "60s");
+  const int64_t start = now_ms();
+  for (int i = 0; i < 5; ++i) {
+    dqc_rows *rows = open_rows(conn, "SELECT n FROM t");
+    CHECK_EQ(dqc_rows_step(rows, NULL), DQC_ROW);
+    sleep_ms(60);
+    CHECK_EQ(count_rest(rows, 1), ROWS);
+    dqc_rows_free(rows);
+  }
+  CHECK(now_ms() - start < 4000); /* and not some timer's doing */
+  dqc_conn_free(conn);
+  mock_server_stop(mock);
+}
+
 static void test_free_in_midstream(void) {
   mock_server *mock = mock_server_start('D', "big_result", 20000);
   dqc_conn *conn = open_conn(mock, "timeout", "30s");
@@ -250,6 +269,7 @@ int main(void) {
     test_big();
     test_half_read();
     test_half_read_too_large();
+    test_read_while_writing();
     test_free_in_midstream();
     test_failures();
     test_admin();

@@ -75,6 +75,31 @@ static void test_run_modes(void) {
   world_end(&w);
 }
 
+/* A deadline that passed while nobody ran the loop: told in the next turn, which does not wait first. */
+static void test_deadline_at_rest(void) {
+  world w;
+  probe p[2] = {{0}};
+  dqc_call_options soon = {sizeof(soon), 0, 30};
+  world_open(&w, DRIVEN, "stall", 0);
+  OK(dqc_loop_run(w.loop, DQC_RUN_DEFAULT, &error)); /* the connect call */
+  OK(dqc_conn_script_async(w.conn, "INSERT INTO t VALUES(1); INSERT INTO t VALUES(2)", DQC_CSTR,
+                           NULL, on_event, &p[0], NULL, &error));
+  OK(dqc_conn_exec_async(w.conn, "INSERT INTO t VALUES(3)", DQC_CSTR, NULL, 0, &soon, on_event,
+                         &p[1], NULL, &error)); /* waits for the script */
+  pump(&w);                                     /* the script is on its way */
+  sleep_ms(80);
+  const int64_t start = now_ms();
+  INSIDE(dqc_loop_run(w.loop, DQC_RUN_ONCE, NULL));
+  CHECK_EQ(p[1].done, 1);
+  CHECK_EQ(p[1].status, DQC_E_TIMEOUT);
+  CHECK_EQ(p[1].outcome, DQC_OUTCOME_NOT_EXECUTED);
+  CHECK_EQ(p[0].done, 0);
+  CHECK(now_ms() - start < 3000);
+  mock_server_release(w.mock);
+  until_done(&w, p, 2);
+  world_end(&w);
+}
+
 static void *wake_later(void *data) {
   sleep_ms(60);
   dqc_loop_wake((dqc_loop *)data);
@@ -175,6 +200,7 @@ int main(void) {
   setup(50);
   test_poll();
   test_poll_deadline();
+  test_deadline_at_rest();
   test_run_modes();
   test_wake();
   test_no_spin();

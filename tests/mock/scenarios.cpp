@@ -36,9 +36,9 @@ Do Late(uint64_t n) {
   return steps.Raw(Overflow());
 }
 
-Table Numbers(uint64_t n) {
-  return {.columns = {"n"}, .rows = {}, .made = n, .make = [](uint64_t i) {
-            return Row{static_cast<int64_t>(i)};
+Table Numbers(uint64_t n, int64_t from = 0) {
+  return {.columns = {"n"}, .rows = {}, .made = n, .make = [from](uint64_t i) {
+            return Row{from + static_cast<int64_t>(i)};
           }};
 }
 
@@ -52,6 +52,11 @@ constexpr Scenario kScenarios[] = {
     {"normal", 0, [](Node&, uint64_t) {}},
     {"big_result", 10000,
      [](Node& node, uint64_t n) { node.On(AnyQuery(), Do().Rows(Numbers(n))); }},
+    {"late_result", 10000,
+     [](Node& node, uint64_t n) {
+       const Bytes first = RowsFrame({"n"}, {{0}}, RowsEnd::kPart);
+       node.On(AnyQuery(), Do().Raw(first).Delay(20).Rows(Numbers(n - 1, 1)));
+     }},
     {"big_dump", 100,
      [](Node& node, uint64_t n) {
        node.On(Match(RequestType::kDump),
