@@ -118,6 +118,7 @@ void dqc_rows::Free() noexcept {
   const IntrusivePtr<Shared> shared = shared_;
   if (!done_) {
     shared->DropOpenCursor(this);
+    call_->unwatched = true;
     shared->target->PostCancel(call_.get());
   }
   batch_ = nullptr;

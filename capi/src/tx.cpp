@@ -79,6 +79,7 @@ Result<IntrusivePtr<Call>> Tx::End(bool rolls_back, const dqc_error* failure) {
   state_ = State::kBusy;
   if (deadline != session::kNever) call->deadline = deadline;
   call->rolls_back = rolls_back;
+  call->failures_told = lease_->connection()->failures_told();
   call->failure = Status::Share(reinterpret_cast<const ErrorInfo*>(failure));
   call->tx = IntrusivePtr<net::Transaction>::Share(this);
   return call;

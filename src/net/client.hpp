@@ -42,6 +42,7 @@ class Client final : public Target,
   Status Submit(IntrusivePtr<QueuedOperation> op) override;
   Status Cancel(uint64_t op_id) override;
   Status Pause(uint64_t op_id, bool pause) override;
+  void SawFailure(uint64_t) noexcept override {}  // each of its operations is by itself
   void PostCancel(QueuedOperation* op) noexcept override;
   void Resume(QueuedOperation* op) noexcept override;
   void GiveUp() noexcept override;

@@ -33,6 +33,7 @@ class Client::InternalOperation final : public QueuedOperation {
   IntrusivePtr<QueuedOperation> for_op;  // on whose behalf
 
   explicit InternalOperation(Purpose p) : purpose(p) {
+    unwatched = true;
     owned = true;
     main.embedded = true;
   }

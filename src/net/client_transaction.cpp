@@ -58,6 +58,7 @@ void Client::SendCommit(const IntrusivePtr<QueuedOperation>& op) {
                                                tx.rules.CommitSql(tx.make_table));
     commit->statement = sql::ScanStatement("COMMIT");  // whatever goes in front of it
     commit->id = NextOperationId();
+    commit->failures_told = op->failures_told;
     commit->deadline = op->deadline;
     if (tx.rules.marked() && op->deadline != session::kNever) {
       const Time now = Loop::Now();

@@ -44,6 +44,7 @@ Status Connection::Submit(IntrusivePtr<QueuedOperation> op) {
   op->connection = IntrusivePtr<Connection>::Share(this);
   if (op->kind == session::OpKind::kConnect) return Connect(std::move(op));
   if (op->kind == session::OpKind::kClose) return Close(std::move(op));
+  op->failures_told = failures_told();
   if (!OnLoopThread()) {
     PostSubmit(op);
     return {};
@@ -193,6 +194,12 @@ Status Connection::Cancel(uint64_t op_id) {
 Status Connection::Pause(uint64_t op_id, bool pause) {
   return Tell(
       [op_id, pause](session::Session& session) { session.Pause(op_id, pause, Loop::Now()); });
+}
+
+void Connection::SawFailure(uint64_t number) noexcept {
+  uint64_t before = failures_told_;
+  while (before < number && !failures_told_.compare_exchange_weak(before, number)) {
+  }
 }
 
 void Connection::Resume(QueuedOperation* op) noexcept {

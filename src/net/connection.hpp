@@ -35,6 +35,7 @@ class Connection final : public Target, private session::Sink, private Dialer::O
   Status Submit(IntrusivePtr<QueuedOperation> op) override;
   Status Cancel(uint64_t op_id) override;
   Status Pause(uint64_t op_id, bool pause) override;
+  void SawFailure(uint64_t number) noexcept override;
   void PostCancel(QueuedOperation* op) noexcept override;
   void Resume(QueuedOperation* op) noexcept override;
   void GiveUp() noexcept override;  // ends everything, drains, closes
@@ -48,6 +49,7 @@ class Connection final : public Target, private session::Sink, private Dialer::O
   session::State state() const { return state_.load(std::memory_order_acquire); }
   session::Era era() const { return era_.load(std::memory_order_acquire); }
   session::TxState transaction() const { return transaction_.load(std::memory_order_acquire); }
+  uint64_t failures_told() const { return failures_told_.load(std::memory_order_acquire); }
   const std::string& address() const { return options_.address; }
 
   // --- the loop's thread, for the owner
@@ -60,6 +62,7 @@ class Connection final : public Target, private session::Sink, private Dialer::O
   void ResumeHere() noexcept;
   void CancelAll() noexcept;
   void Cut(const Status& status) noexcept;  // as if it had broken
+  void NewHolder() noexcept { failures_told_ = session_.failures(); }
   // Since when the node owes an answer and says nothing; kNever if it owes none.
   session::Time silent_since() const {
     return session_.wants_read() ? owed_since_ : session::kNever;
@@ -106,6 +109,7 @@ class Connection final : public Target, private session::Sink, private Dialer::O
   const ConnectionOptions options_;
   const IntrusivePtr<Hooks> hooks_;
   session::Session session_;
+  std::atomic<uint64_t> failures_told_{0};  // the last failure that its holder was told of
   ConnectionOwner* owner_ = nullptr;
   void* owner_data_ = nullptr;
   IntrusivePtr<Dialer> dialer_;

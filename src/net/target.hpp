@@ -25,6 +25,8 @@ class Target : public RefCounted<Target> {
   virtual Status Submit(IntrusivePtr<QueuedOperation> op) = 0;
   virtual Status Cancel(uint64_t op_id) = 0;
   virtual Status Pause(uint64_t op_id, bool pause) = 0;
+  // The application was told of the failure of that number; on the thread that delivers.
+  virtual void SawFailure(uint64_t number) noexcept = 0;
   // These cannot fail: for what a _free function starts.
   virtual void PostCancel(QueuedOperation* op) noexcept = 0;
   virtual void Resume(QueuedOperation* op) noexcept = 0;

@@ -105,6 +105,10 @@ class Operation : public RefCounted<Operation>, public Deliverable {
     bool wanted = false;
   } join;
   PreparedStatement* prepared = nullptr;  // of a prepared execution; the submitter keeps it alive
+  // A COMMIT of the application's: the last failure on the connection that it had been told of by
+  // then. Others are not held back.
+  uint64_t failures_told = UINT64_MAX;
+  std::atomic<bool> unwatched{false};  // whether it fails interests nobody any more
 
   // Flow of rows: written on both sides.
   std::atomic<uint64_t> unconsumed_bytes{0};
@@ -114,6 +118,7 @@ class Operation : public RefCounted<Operation>, public Deliverable {
 
   // Results, valid in the terminal event.
   Status status;
+  uint64_t failure_number = 0;  // on its connection, from 1; 0: none that a COMMIT minds
   int64_t last_insert_id = 0;
   uint64_t rows_affected = 0;
   bool has_rows_affected = false;

@@ -95,7 +95,15 @@ void Session::Complete(Operation* op, Status status) noexcept {
   if (building_ && building_->op == op) FlushBatch();
   op->status = std::move(status);
   if (op == init_.get()) return;  // nobody's
+  NumberFailure(op);
   sink_->OnDone(IntrusivePtr<Operation>::Share(op));
+}
+
+void Session::NumberFailure(Operation* op) noexcept {
+  const bool sql = op->kind == OpKind::kStatement || op->kind == OpKind::kScript;
+  if (op->status.ok() || !sql || op->unwatched) return;
+  op->failure_number = ++failures_;
+  last_failure_ = op->status;
 }
 
 // The outcome follows from what the steps of the operation did. A transaction of its own that is

@@ -175,12 +175,30 @@ const Operation* Session::CursorAhead(const Operation& op) const {
 
 // What cannot be buffered would never be taken: a blocking call behind it waits unsent, to fail then.
 void Session::RefuseBehindCursor(Operation* op) {
+  RefusePending(op, Status::Make(Code::kLimit,
+                                 "a cursor on this connection is not read to its end, and the rest "
+                                 "exceeds option \"buffer_max\": read it, or free it, before"));
+}
+
+// Statements that were sent ahead without waiting are executed even if one of them fails, so COMMIT
+// goes only when all of them are answered.
+bool Session::HeldBack(const Operation& op) const {
+  return op.kind == OpKind::kStatement && op.statement.kind == sql::Kind::kCommit &&
+         op.failures_told != UINT64_MAX;
+}
+
+void Session::RefuseCommit(Operation* op) {
+  RefusePending(op, Status::Make(Code::kSql,
+                                 "COMMIT was not sent, because an operation submitted before it "
+                                 "failed: " +
+                                     last_failure_.info()->message));
+}
+
+// The first of those that wait. `status` was made before: nothing may fail once it is off the list.
+void Session::RefusePending(Operation* op, const Status& status) {
+  const Status refusal = status.With(Phase::kRequest).WithNode(options_.node);
   pending_.PopFront();
-  Complete(op, Status::Make(Code::kLimit,
-                            "a cursor on this connection is not read to its end, and the rest "
-                            "exceeds option \"buffer_max\": read it, or free it, before")
-                   .With(Phase::kRequest)
-                   .WithNode(options_.node));
+  Complete(op, refusal);
   op->Release();
 }
 
@@ -193,6 +211,13 @@ void Session::Pump(Time now) {
     }
     if (exclusive_ != nullptr) return;
     if (state_ != State::kHandshake && state_ != State::kReady) return;
+    if (HeldBack(*op)) {
+      if (outstanding_.front() != nullptr) return;
+      if (failures_ > op->failures_told) {
+        RefuseCommit(op);
+        continue;
+      }
+    }
     if (in_flight_bytes_ > 0 && in_flight_bytes_ + op->main.frame.size() > options_.pipeline_bytes)
       return;
     if (era_ == Era::kUnknown && NeedsEra(*op)) return;

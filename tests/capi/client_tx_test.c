@@ -29,6 +29,13 @@ static dqc_conn *begin(world *w, dqc_tx *tx) {
   return conn;
 }
 
+static char g_message[512];
+
+static void keep_message(probe *p, const dqc_event *event) {
+  (void)p;
+  snprintf(g_message, sizeof(g_message), "%s", dqc_error_message(event->error));
+}
+
 static void test_commit(int mode) {
   world w;
   probe p[2] = {{0}};
@@ -48,6 +55,44 @@ static void test_commit(int mode) {
   CHECK_EQ(mock_server_sql_count(w.mock, "ROLLBACK"), 0);
   FAILS(DQC_E_MISUSE, dqc_tx_rollback_async(tx, NULL, NULL, NULL, NULL, &error));
   UNTIL(&w, stats_of(client).leased == 0);
+  give_back(conn);
+  tx_end(tx);
+  client_end(&w, client);
+}
+
+/* What was sent ahead of COMMIT failed, and the application did not know when it asked for COMMIT. */
+static void test_held_back(int mode) {
+  world w;
+  probe p[4] = {{0}};
+  dqc_client *client = client_open(&w, mode, "failure_prefix", 0);
+  dqc_tx *tx = tx_new(client);
+  dqc_conn *conn = begin(&w, tx);
+  OK(exec_async(conn, "INSERT INTO t VALUES(1)", &p[0]));
+  OK(query_async(conn, "SELECT * FROM t", &p[1]));
+  OK(exec_async(conn, "INSERT INTO t VALUES(2)", &p[2]));
+  p[3].hook = keep_message;
+  OK(dqc_tx_commit_async(tx, on_event, &p[3], NULL, &error));
+  until_done(&w, p, 4);
+  CHECK(p[0].status == DQC_OK && p[1].status == DQC_E_SQL && p[2].status == DQC_OK);
+  CHECK_EQ(p[3].status, DQC_E_SQL);
+  CHECK_EQ(p[3].outcome, DQC_OUTCOME_NOT_EXECUTED);
+  CHECK(strstr(g_message, "COMMIT was not sent") != NULL);
+  CHECK(strstr(g_message, "integer overflow") != NULL);
+  UNTIL(&w, mock_server_sql_count(w.mock, "ROLLBACK") == 1);
+  CHECK_EQ(mock_server_sql_count(w.mock, "COMMIT"), 0);
+  give_back(conn);
+  tx_end(tx);
+
+  tx = tx_new(client);
+  conn = begin(&w, tx);
+  memset(p, 0, sizeof(p));
+  OK(query_async(conn, "SELECT * FROM t", &p[0]));
+  until_done(&w, p, 1); /* told: what to do about it is the application's */
+  OK(exec_async(conn, "INSERT INTO t VALUES(3)", &p[1]));
+  OK(dqc_tx_commit_async(tx, on_event, &p[2], NULL, &error));
+  until_done(&w, p, 3);
+  CHECK(p[0].status == DQC_E_SQL && p[1].status == DQC_OK && p[2].status == DQC_OK);
+  CHECK_EQ(mock_server_sql_count(w.mock, "COMMIT"), 1);
   give_back(conn);
   tx_end(tx);
   client_end(&w, client);
@@ -312,6 +357,7 @@ int main(void) {
   test_blocking();
   for (int mode = 0; mode < MODES; ++mode) {
     test_commit(mode);
+    test_held_back(mode);
     test_rollback(mode);
     for (size_t i = 0; i < sizeof(kOrders) / sizeof(kOrders[0]); ++i) {
       test_free_order(mode, kOrders[i], 0);

@@ -224,6 +224,31 @@ static void test_free_in_midstream(void) {
   mock_server_stop(mock);
 }
 
+/* One that nobody reads any more is no reason to hold a COMMIT back; one that failed unseen is. */
+static void test_freed_before_commit(void) {
+  mock_server *mock = mock_server_start('D', "big_result", 20000);
+  dqc_conn *conn = open_conn(mock, "timeout", "30s");
+  for (int i = 0; i < 3; ++i) {
+    OK(dqc_conn_exec(conn, "BEGIN", DQC_CSTR, NULL, 0, NULL, NULL, &error));
+    dqc_rows *rows = open_rows(conn, "SELECT n FROM t");
+    CHECK_EQ(dqc_rows_step(rows, NULL), DQC_ROW);
+    dqc_rows_free(rows);
+    OK(dqc_conn_exec(conn, "COMMIT", DQC_CSTR, NULL, 0, NULL, NULL, &error));
+  }
+  dqc_conn_free(conn);
+  mock_server_stop(mock);
+  mock = mock_server_start('D', "failure_late", 2);
+  conn = open_conn(mock, "timeout", "30s");
+  OK(dqc_conn_exec(conn, "BEGIN", DQC_CSTR, NULL, 0, NULL, NULL, &error));
+  dqc_rows *rows = open_rows(conn, "SELECT n FROM t");
+  FAILS(DQC_E_SQL, dqc_conn_exec(conn, "COMMIT", DQC_CSTR, NULL, 0, NULL, NULL, &error));
+  CHECK_EQ(mock_server_sql_count(mock, "COMMIT"), 0);
+  OK(dqc_conn_exec(conn, "COMMIT", DQC_CSTR, NULL, 0, NULL, NULL, &error)); /* it knows now */
+  dqc_rows_free(rows);
+  dqc_conn_free(conn);
+  mock_server_stop(mock);
+}
+
 static void test_failures(void) {
   mock_server *mock = mock_server_start('D', "failure_late", 2);
   dqc_conn *conn = open_conn(mock, "timeout", "10s");
@@ -271,6 +296,7 @@ int main(void) {
     test_half_read_too_large();
     test_read_while_writing();
     test_free_in_midstream();
+    test_freed_before_commit();
     test_failures();
     test_admin();
   }

@@ -65,12 +65,22 @@ TEST_P(AsyncTest, AThousandInsertsWithAFailureInTheMiddle) {
   for (int i = 0; i < 1000; ++i)
     add("INSERT INTO t VALUES (" + std::to_string(i == 500 ? 499 : i) + ")");
   add("COMMIT");
+  const Reply& refused = all.back()->reply;
   ASSERT_TRUE(conn->Finish(*all.back()));
   for (size_t i = 0; i < all.size(); ++i) {
     ASSERT_EQ(all[i]->done, 1);
     ASSERT_EQ(order[i], static_cast<int>(i));
+    if (all[i] == all.back()) break;
     ASSERT_EQ(all[i]->reply.status, i == 501 ? DQC_E_CONSTRAINT : DQC_OK) << all[i]->reply;
   }
+  EXPECT_EQ(refused.status, DQC_E_SQL) << refused;
+  EXPECT_EQ(refused.failure.outcome, DQC_OUTCOME_NOT_EXECUTED);
+  EXPECT_NE(refused.failure.message.find("UNIQUE constraint failed: t.x"), std::string::npos)
+      << refused;
+  EXPECT_EQ(Open().Query("SELECT count(*) FROM t").Text(), "I0");
+  add("COMMIT");  // by who knows of the failure
+  ASSERT_TRUE(conn->Finish(*all.back()));
+  EXPECT_TRUE(all.back()->reply.ok()) << all.back()->reply;
   EXPECT_EQ(Open().Query("SELECT count(*) FROM t").Text(), "I999");
 }
 

@@ -965,7 +965,9 @@ DQC_API dqc_status DQC_CALL dqc_tx_begin_async(dqc_tx *tx, dqc_callback callback
 DQC_API dqc_status DQC_CALL dqc_tx_begin(dqc_tx *tx, dqc_conn **out, dqc_error **error);
 
 /**
- * COMMIT. One that meets a checkpoint is repeated. The event's status is DQC_OK; DQC_AGAIN if nothing
+ * COMMIT, when all that was submitted before is answered. If some of it failed, and the application has
+ * not been told of that by now, nothing is committed (DQC_E_SQL). One that meets a checkpoint is
+ * repeated. The event's status is DQC_OK; DQC_AGAIN if nothing
  * was committed and there is time to begin again; or the failure, whose outcome says whether it was
  * committed.
  * @param[in] callback,user_data nullable. @param[out] op nullable; for dqc_client_cancel().
@@ -1025,6 +1027,10 @@ DQC_API dqc_status DQC_CALL dqc_client_run_tx(dqc_client *client, const dqc_tx_o
  * One call takes one statement; only exec without parameters takes several, none of which may yield
  * rows.
  * Use the script functions for everything else.
+ * Calls need not wait for those before: they leave together and are answered in order, and each is
+ * executed even if one before it fails. But COMMIT, where it is the statement, leaves when all before
+ * it is answered, and fails unsent with DQC_E_SQL if something failed that the application has not
+ * been told of by the time it asked for COMMIT. The transaction is still open then.
  */
 
 /**
