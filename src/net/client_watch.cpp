@@ -63,8 +63,9 @@ void Client::Compare(const client::Nodes& before, const client::Nodes& now) {
     }
   }
   for (const client::Node& node : before) {
-    if (find(now, node.id) == now.end())
-      Tell(Topology::kNodeRemoved, node, "is no member any more");
+    const auto still = find(now, node.id);
+    if (still == now.end()) Tell(Topology::kNodeRemoved, node, "is no member any more");
+    if (still == now.end() || still->address != node.address) up_.erase(Reachable(node.address));
   }
 }
 
