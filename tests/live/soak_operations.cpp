@@ -70,7 +70,10 @@ void Worker::Returning() {
     case 1: {
       Reply prepared;
       const Stmt stmt = conn_.Prepare(sql, &prepared);
-      if (!Told(prepared)) return;
+      if (!Told(prepared, {DQC_E_UNSUPPORTED})) {
+        Expect(prepared.status != DQC_E_UNSUPPORTED || era_ == 'C', "refused on the wrong era");
+        return;
+      }
       reply = stmt.Query({number});
       break;
     }
