@@ -26,7 +26,6 @@ IntrusivePtr<Call> Call::Make(const IntrusivePtr<Pool<Call>>& pool) {
 void Call::Dispose() {
   const IntrusivePtr<Pool<Call>> home = std::move(home_);
   if (dqc_conn* unclaimed = TakeLease()) dqc_conn_free(unclaimed);
-  if (failure_number != 0) target->SawFailure(failure_number);  // thrown away with its cursor
   lease = nullptr;
   callback = nullptr;
   user_data = nullptr;
@@ -71,7 +70,7 @@ void Call::DeliverRows(IntrusivePtr<session::Batch> batch) noexcept {
 }
 
 void Call::DeliverDone() noexcept {
-  if (failure_number != 0) target->SawFailure(failure_number);
+  Told();
   if (kind == session::OpKind::kPrepare && status.ok()) stmt->Prepared(stmt_id, stmt_params);
   if (tx) Tx::Of(*this)->Done(*this);
   if (cursor != nullptr) return cursor->TakeEnd();

@@ -248,8 +248,6 @@ void Shared::DropOpenCursor(dqc_rows* cursor) noexcept {
                       open_cursors_.end());
 }
 
-// A result that somebody is in the middle of reading holds up what is behind it: let its rest come
-// in.
 void Shared::BufferOpenCursors() {
   std::lock_guard<std::mutex> lock(mutex_);
   for (dqc_rows* cursor : open_cursors_) cursor->BufferRest();

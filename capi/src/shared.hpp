@@ -58,13 +58,14 @@ class Shared : public RefCounted<Shared> {
   Status MayBlock() const;
   Status MayTell() const;  // by a callback
 
+  // A result that somebody is in the middle of reading holds up what is behind it: lets its rest come.
+  void BufferOpenCursors();
   void AddOpenCursor(dqc_rows* cursor);
   void DropOpenCursor(dqc_rows* cursor) noexcept;
 
  private:
   friend class RefCounted<Shared>;
   ~Shared() = default;
-  void BufferOpenCursors();
   Status Dispatch(IntrusivePtr<Call> call);
 
   std::mutex mutex_;

@@ -79,10 +79,15 @@ Result<IntrusivePtr<Call>> Tx::End(bool rolls_back, const dqc_error* failure) {
   state_ = State::kBusy;
   if (deadline != session::kNever) call->deadline = deadline;
   call->rolls_back = rolls_back;
-  call->failures_told = lease_->connection()->failures_told();
+  lease_->connection()->HoldBack(call.get());
   call->failure = Status::Share(reinterpret_cast<const ErrorInfo*>(failure));
   call->tx = IntrusivePtr<net::Transaction>::Share(this);
   return call;
+}
+
+void Tx::BufferOpenCursors() {
+  std::lock_guard<std::mutex> lock(mutex_);
+  lease_->BufferOpenCursors();
 }
 
 // What was to be ended is rolled back, as when its connection is freed.
@@ -156,6 +161,7 @@ Status End(dqc_tx* handle, bool rolls_back, const dqc_error* failure, bool* agai
   DQC_TRY(handle->shared->MayBlock());  // before it is touched
   const Result<IntrusivePtr<Call>> call = handle->tx->End(rolls_back, failure);
   DQC_TRY(call.status());
+  handle->tx->BufferOpenCursors();
   DQC_TRY(Run(handle, *call));
   *again = (*call)->again;
   return {};

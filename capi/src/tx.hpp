@@ -21,6 +21,7 @@ class Tx final : public net::Transaction {
   // Refused().
   Result<IntrusivePtr<Call>> Begin();
   Result<IntrusivePtr<Call>> End(bool rolls_back, const dqc_error* failure);
+  void BufferOpenCursors();     // before a blocking end, which is behind them
   void Refused();               // the call was not accepted
   void Done(const Call& call);  // where events are delivered
   void Free();                  // the application's handle is gone

@@ -42,7 +42,6 @@ class Client final : public Target,
   Status Submit(IntrusivePtr<QueuedOperation> op) override;
   Status Cancel(uint64_t op_id) override;
   Status Pause(uint64_t op_id, bool pause) override;
-  void SawFailure(uint64_t) noexcept override {}  // each of its operations is by itself
   void PostCancel(QueuedOperation* op) noexcept override;
   void Resume(QueuedOperation* op) noexcept override;
   void GiveUp() noexcept override;
@@ -140,6 +139,7 @@ class Client final : public Target,
 
   // client_transaction.cpp
   void EndTransaction(const IntrusivePtr<QueuedOperation>& op);
+  static bool Lost(const Transaction& tx);
   void SendCommit(const IntrusivePtr<QueuedOperation>& op);
   void OnCommit(QueuedOperation* op, const Status& status);
   void LookUp(QueuedOperation* op, const Status& doubt);

@@ -32,13 +32,10 @@ void Client::EndTransaction(const IntrusivePtr<QueuedOperation>& op) {
   Transaction& tx = *op->tx;
   op->Retain();
   endings_.PushBack(op.get());
-  const auto* slot = tx.connection ? static_cast<Slot*>(tx.connection->owner_data()) : nullptr;
-  const bool lost = slot == nullptr || !Usable(*slot);
   if (op->rolls_back) {
-    const bool again = !op->failure.ok() && client::Transaction::AgainAfter(op->failure, lost);
+    const bool again = !op->failure.ok() && client::Transaction::AgainAfter(op->failure, Lost(tx));
     return Ended(op.get(), Status(), again);
   }
-  if (lost) return Ended(op.get(), LostBefore("COMMIT"), true);
   if (op->deadline <= Loop::Now()) {
     return Ended(
         op.get(),
@@ -51,14 +48,23 @@ void Client::EndTransaction(const IntrusivePtr<QueuedOperation>& op) {
   SendCommit(op);
 }
 
+bool Client::Lost(const Transaction& tx) {
+  const auto* slot = tx.connection ? static_cast<Slot*>(tx.connection->owner_data()) : nullptr;
+  return slot == nullptr || !Usable(*slot);
+}
+
 void Client::SendCommit(const IntrusivePtr<QueuedOperation>& op) {
   Transaction& tx = *op->tx;
+  if (Lost(tx)) return Ended(op.get(), LostBefore("COMMIT"), true);
   try {
     auto commit = InternalOperation::Statement(InternalOperation::Purpose::kCommitOf,
                                                tx.rules.CommitSql(tx.make_table));
     commit->statement = sql::ScanStatement("COMMIT");  // whatever goes in front of it
     commit->id = NextOperationId();
-    commit->failures_told = op->failures_told;
+    commit->held_back = true;
+    commit->failures_before = op->failures_before;
+    commit->behind = op->behind;
+    commit->blocking = op->blocking;
     commit->deadline = op->deadline;
     if (tx.rules.marked() && op->deadline != session::kNever) {
       const Time now = Loop::Now();
@@ -91,6 +97,9 @@ void Client::OnCommit(QueuedOperation* op, const Status& status) {
     tx.make_table = true;
     return SendCommit(IntrusivePtr<QueuedOperation>::Share(op));
   }
+  // It was held back for all of its part of the time.
+  const bool unsent = code == Code::kTimeout && status.info()->outcome == Outcome::kNotExecuted;
+  if (unsent && now < op->deadline) return SendCommit(IntrusivePtr<QueuedOperation>::Share(op));
   if (tx.rules.AgainAfterCommit(status)) return Ended(op, status, true);
   const bool doubt = status.info()->outcome == Outcome::kMaybeExecuted;
   if (doubt && tx.rules.marked() && code != Code::kCancelled && now < op->deadline)

@@ -15,6 +15,10 @@ constexpr int kReadsPerTurn = 16;  // then other connections have their turn
 constexpr size_t kSlicesPerWrite = 64;
 constexpr session::Time kQuietUs = 200;
 
+Status Unheard() {
+  return Status::Make(Code::kSql, "its own end, which is yet to be delivered, says how");
+}
+
 }  // namespace
 
 Connection::Connection(IntrusivePtr<Loop> loop, IntrusivePtr<EventQueue> out,
@@ -44,7 +48,9 @@ Status Connection::Submit(IntrusivePtr<QueuedOperation> op) {
   op->connection = IntrusivePtr<Connection>::Share(this);
   if (op->kind == session::OpKind::kConnect) return Connect(std::move(op));
   if (op->kind == session::OpKind::kClose) return Close(std::move(op));
-  op->failures_told = failures_told();
+  if (op->kind == session::OpKind::kStatement && op->statement.kind == sql::Kind::kCommit) {
+    HoldBack(op.get());
+  }
   if (!OnLoopThread()) {
     PostSubmit(op);
     return {};
@@ -62,6 +68,7 @@ Status Connection::Run(IntrusivePtr<QueuedOperation> op) {
     StartConnecting(std::move(op));
     return {};
   }
+  if (op->held_back && op->behind.ok() && op->failures_before != failures_) op->behind = Unheard();
   Status status;
   try {
     status = session_.Submit(IntrusivePtr<session::Operation>::Adopt(op.Detach()), Loop::Now());
@@ -196,9 +203,23 @@ Status Connection::Pause(uint64_t op_id, bool pause) {
       [op_id, pause](session::Session& session) { session.Pause(op_id, pause, Loop::Now()); });
 }
 
-void Connection::SawFailure(uint64_t number) noexcept {
-  uint64_t before = failures_told_;
-  while (before < number && !failures_told_.compare_exchange_weak(before, number)) {
+void Connection::HoldBack(QueuedOperation* commit) const noexcept {
+  commit->held_back = true;
+  commit->failures_before = failures_;
+  if (static_cast<uint32_t>(untold_) != 0) commit->behind = Unheard();
+}
+
+void Connection::CountFailure(QueuedOperation* op) noexcept {
+  ++failures_;
+  op->untold_by = static_cast<uint32_t>(untold_++ >> 32);
+  op->untold = true;
+}
+
+void Connection::NewHolder() noexcept { untold_ = ((untold_ >> 32) + 1) << 32; }
+
+void Connection::Told(uint32_t holder) noexcept {
+  uint64_t before = untold_;
+  while (before >> 32 == holder && !untold_.compare_exchange_weak(before, before - 1)) {
   }
 }
 
@@ -449,6 +470,7 @@ void Connection::OnDone(IntrusivePtr<session::Operation> op) noexcept {
     if (owner_ != nullptr) owner_->OnOwnedDone(owned);
     return;
   }
+  if (queued->stops_commit()) CountFailure(queued);
   loop_->OperationDone();
   if (queued == close_op_.get()) {
     loop_->DropCloser(this);

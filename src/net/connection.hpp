@@ -35,7 +35,6 @@ class Connection final : public Target, private session::Sink, private Dialer::O
   Status Submit(IntrusivePtr<QueuedOperation> op) override;
   Status Cancel(uint64_t op_id) override;
   Status Pause(uint64_t op_id, bool pause) override;
-  void SawFailure(uint64_t number) noexcept override;
   void PostCancel(QueuedOperation* op) noexcept override;
   void Resume(QueuedOperation* op) noexcept override;
   void GiveUp() noexcept override;  // ends everything, drains, closes
@@ -49,7 +48,10 @@ class Connection final : public Target, private session::Sink, private Dialer::O
   session::State state() const { return state_.load(std::memory_order_acquire); }
   session::Era era() const { return era_.load(std::memory_order_acquire); }
   session::TxState transaction() const { return transaction_.load(std::memory_order_acquire); }
-  uint64_t failures_told() const { return failures_told_.load(std::memory_order_acquire); }
+  // A COMMIT that the application asks for now: not before what is under way, nor behind a failure
+  // that it has not been told of.
+  void HoldBack(QueuedOperation* commit) const noexcept;
+  void Told(uint32_t holder) noexcept;  // of a failure; on the thread that delivers
   const std::string& address() const { return options_.address; }
 
   // --- the loop's thread, for the owner
@@ -62,7 +64,7 @@ class Connection final : public Target, private session::Sink, private Dialer::O
   void ResumeHere() noexcept;
   void CancelAll() noexcept;
   void Cut(const Status& status) noexcept;  // as if it had broken
-  void NewHolder() noexcept { failures_told_ = session_.failures(); }
+  void NewHolder() noexcept;                // it is leased: what was before is nothing to that one
   // Since when the node owes an answer and says nothing; kNever if it owes none.
   session::Time silent_since() const {
     return session_.wants_read() ? owed_since_ : session::kNever;
@@ -84,6 +86,7 @@ class Connection final : public Target, private session::Sink, private Dialer::O
   void StartConnecting(IntrusivePtr<QueuedOperation> op) noexcept;
   Status StartDial();
   Status StartDialer();
+  void CountFailure(QueuedOperation* op) noexcept;
   void OnRows(IntrusivePtr<session::Batch> batch) noexcept override;
   void OnDone(IntrusivePtr<session::Operation> op) noexcept override;
   void OnDialed(Result<int> fd) noexcept override;
@@ -109,7 +112,8 @@ class Connection final : public Target, private session::Sink, private Dialer::O
   const ConnectionOptions options_;
   const IntrusivePtr<Hooks> hooks_;
   session::Session session_;
-  std::atomic<uint64_t> failures_told_{0};  // the last failure that its holder was told of
+  std::atomic<uint64_t> failures_{0};  // of SQL, so far; written by the loop's thread
+  std::atomic<uint64_t> untold_{0};    // number of the holder << 32 | failures it has not heard of
   ConnectionOwner* owner_ = nullptr;
   void* owner_data_ = nullptr;
   IntrusivePtr<Dialer> dialer_;

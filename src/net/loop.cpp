@@ -98,6 +98,7 @@ Status Loop::Init(uv_loop_t* attach_to) {
     self->FlushDirty();
     // A timer of this turn, or a flush, which reads too, has made it so: no callback may follow.
     if (self->EventsWait()) self->AfterCallback();
+    self->KeepAlive();
     if (self->EventsWait() || self->dirty_ != nullptr) uv_async_send(&self->wake_);
   });
   uv_unref(reinterpret_cast<uv_handle_t*>(&prepare_));

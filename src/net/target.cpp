@@ -13,11 +13,15 @@ void QueuedOperation::ResetQueued() {
   out = nullptr;
   target = nullptr;
   connection = nullptr;
-  owned = rolls_back = again = cut = false;
+  owned = rolls_back = again = cut = untold = false;
   tx = nullptr;
   failure = Status();
   node.clear();
   for (Posted& posted : posted_) posted.under_way = false;
+}
+
+void QueuedOperation::Told() noexcept {
+  if (std::exchange(untold, false)) connection->Told(untold_by);
 }
 
 void QueuedOperation::Consumed(uint64_t bytes) noexcept {

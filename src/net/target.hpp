@@ -25,8 +25,6 @@ class Target : public RefCounted<Target> {
   virtual Status Submit(IntrusivePtr<QueuedOperation> op) = 0;
   virtual Status Cancel(uint64_t op_id) = 0;
   virtual Status Pause(uint64_t op_id, bool pause) = 0;
-  // The application was told of the failure of that number; on the thread that delivers.
-  virtual void SawFailure(uint64_t number) noexcept = 0;
   // These cannot fail: for what a _free function starts.
   virtual void PostCancel(QueuedOperation* op) noexcept = 0;
   virtual void Resume(QueuedOperation* op) noexcept = 0;
@@ -71,8 +69,18 @@ class QueuedOperation : public session::Operation {
   std::string node;  // of a client's: to be asked in the leader's place; empty: the leader
   bool cut = false;  // of a client's: ran on a leader that was silent, and was cut off
 
+  uint64_t failures_before = 0;  // a COMMIT: of its connection, when it was asked for
+  bool untold = false;           // it failed, and the application has not heard of it
+  uint32_t untold_by = 0;        // the holder of the connection then
+
   QueuedOperation();
   ~QueuedOperation() override;
+
+  void Told() noexcept;  // its end is being delivered, or nobody wants to hear of it
+  void Discard() noexcept final {
+    Told();
+    Release();
+  }
 
   // Rows were used up: the stream may go on. Any thread.
   void Consumed(uint64_t bytes) noexcept;

@@ -39,7 +39,8 @@ void Operation::ResetOperation() {
   servers_with_roles = true;
   join = {};
   prepared = nullptr;
-  failures_told = UINT64_MAX;
+  held_back = false;
+  behind = Status();
   unwatched = false;
   paused = no_backpressure = false;
   ticket = queued_at = retry_at = 0;
@@ -55,7 +56,6 @@ void Operation::ResetResults() {
   unconsumed_bytes = 0;
   stalled = false;
   status = Status();
-  failure_number = 0;
   last_insert_id = 0;
   rows_affected = 0;
   has_rows_affected = has_last_insert_id = false;

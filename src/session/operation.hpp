@@ -105,9 +105,8 @@ class Operation : public RefCounted<Operation>, public Deliverable {
     bool wanted = false;
   } join;
   PreparedStatement* prepared = nullptr;  // of a prepared execution; the submitter keeps it alive
-  // A COMMIT of the application's: the last failure on the connection that it had been told of by
-  // then. Others are not held back.
-  uint64_t failures_told = UINT64_MAX;
+  bool held_back = false;  // a COMMIT of the application's: leaves when all before it is answered
+  Status behind;  // …and not at all: what failed before it, and the application had not heard
   std::atomic<bool> unwatched{false};  // whether it fails interests nobody any more
 
   // Flow of rows: written on both sides.
@@ -118,7 +117,6 @@ class Operation : public RefCounted<Operation>, public Deliverable {
 
   // Results, valid in the terminal event.
   Status status;
-  uint64_t failure_number = 0;  // on its connection, from 1; 0: none that a COMMIT minds
   int64_t last_insert_id = 0;
   uint64_t rows_affected = 0;
   bool has_rows_affected = false;
@@ -162,6 +160,11 @@ class Operation : public RefCounted<Operation>, public Deliverable {
   PreparedStatement script_statement;
   IntrusivePtr<ResultHeader> header;  // of the result that arrives
 
+  // It failed, and what was submitted behind it may not be committed before that is known.
+  bool stops_commit() const {
+    const bool sql = kind == OpKind::kStatement || kind == OpKind::kScript;
+    return sql && !status.ok() && !unwatched;
+  }
   // It failed, and may be submitted once more, to this session or another.
   bool can_run_again() const;
   void PrepareToRunAgain();
@@ -174,7 +177,7 @@ class Operation : public RefCounted<Operation>, public Deliverable {
     DeliverDone();
     Release();
   }
-  void Discard() noexcept final { Release(); }
+  void Discard() noexcept override { Release(); }
   virtual void Dispose() { delete this; }  // back to a pool, where there is one
 
  protected:

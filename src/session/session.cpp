@@ -95,15 +95,15 @@ void Session::Complete(Operation* op, Status status) noexcept {
   if (building_ && building_->op == op) FlushBatch();
   op->status = std::move(status);
   if (op == init_.get()) return;  // nobody's
-  NumberFailure(op);
+  if (op->stops_commit()) StopCommits(*op);
   sink_->OnDone(IntrusivePtr<Operation>::Share(op));
 }
 
-void Session::NumberFailure(Operation* op) noexcept {
-  const bool sql = op->kind == OpKind::kStatement || op->kind == OpKind::kScript;
-  if (op->status.ok() || !sql || op->unwatched) return;
-  op->failure_number = ++failures_;
-  last_failure_ = op->status;
+// Those that wait behind it: whoever fails while others wait is ahead of all in pending_.
+void Session::StopCommits(const Operation& failed) noexcept {
+  for (Operation* op = pending_.front(); op != nullptr; op = op->next) {
+    if (op->held_back && op->behind.ok()) op->behind = failed.status;
+  }
 }
 
 // The outcome follows from what the steps of the operation did. A transaction of its own that is
@@ -205,6 +205,7 @@ void Session::Cancel(uint64_t op_id, Time now) {
   for (Operation* op = pending_.front(); op != nullptr; op = op->next) {
     if (op->id != op_id) continue;
     pending_.Remove(op);
+    op->unwatched = true;
     Complete(op, Cancelled().With(Phase::kRequest));
     op->Release();
     return WatchIdle(now);
@@ -213,6 +214,7 @@ void Session::Cancel(uint64_t op_id, Time now) {
     return Fail(Cancelled().With(Phase::kConnect));
   Operation* found = Find(op_id);
   if (found == nullptr || found->completed || found == init_.get()) return;
+  found->unwatched = true;
   Abandon(found, Cancelled().With(Phase::kResult), now);
   Process(now);  // a paused stream may flow again, to be thrown away
 }

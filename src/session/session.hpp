@@ -108,7 +108,6 @@ class Session {
   uint64_t leader_id() const { return leader_id_; }
   const std::string& leader_address() const { return leader_address_; }
   bool idle() const { return outstanding_.empty() && pending_.empty(); }
-  uint64_t failures() const { return failures_; }  // of SQL, so far
 
  private:
   // session.cpp: life and deadlines
@@ -118,7 +117,7 @@ class Session {
   Request* RequestOf(const Operation* op) const;
   void Withdraw(Operation* op, Request* request, Time now);
   Operation* Find(uint64_t op_id) const;
-  void NumberFailure(Operation* op) noexcept;
+  void StopCommits(const Operation& failed) noexcept;
   void Lose(const Status& status);
   void FailPending(const Status& status) noexcept;
   void FinishIfDrained();
@@ -142,11 +141,9 @@ class Session {
 
   // session_send.cpp: what goes out
   void Pump(Time now);
-  bool HeldBack(const Operation& op) const;
   void RefuseCommit(Operation* op);
-  const Operation* CursorAhead(const Operation& op) const;
-  void RefuseBehindCursor(Operation* op);
-  void RefusePending(Operation* op, const Status& status);
+  const Operation* CursorAhead() const;
+  void RefuseBehindCursor();
   bool NeedsEra(const Operation& op) const;
   void Start(Operation* op, Time now);
   void AppendHandshake();
@@ -217,10 +214,8 @@ class Session {
   Era era_ = Era::kUnknown;
   uint64_t probe_exec_code_ = 0;
   bool server_buffer_grown_ = false;  // or about to be
-  uint64_t failures_ = 0;
-  Status last_failure_;
-  Status lost_;     // why nothing can be submitted any more
-  Status follows_;  // that the node does not lead; nothing but administration
+  Status lost_;                       // why nothing can be submitted any more
+  Status follows_;                    // that the node does not lead; nothing but administration
   uint64_t leader_id_ = 0;
   std::string leader_address_;
 

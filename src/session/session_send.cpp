@@ -163,60 +163,62 @@ bool Session::NeedsEra(const Operation& op) const {
   return op.statement.kind == sql::Kind::kPragma || NeedsOf(op.statement, op.param_count).count > 0;
 }
 
-// The result at the head that is being buffered for a cursor of the caller's, who waits for `op`
-// and takes no rows meanwhile; or null.
-const Operation* Session::CursorAhead(const Operation& op) const {
+// The result at the head that is being buffered for a cursor of a blocking caller's; or null.
+const Operation* Session::CursorAhead() const {
   const Request* head = outstanding_.front();
   const Operation* cursor = head == nullptr ? nullptr : head->op;
-  const bool ahead = op.blocking && cursor != nullptr && head->streamed() &&
-                     cursor->no_backpressure && !cursor->completed;
+  const bool ahead =
+      cursor != nullptr && head->streamed() && cursor->no_backpressure && !cursor->completed;
   return ahead ? cursor : nullptr;
 }
 
-// What cannot be buffered would never be taken: a blocking call behind it waits unsent, to fail then.
-void Session::RefuseBehindCursor(Operation* op) {
-  RefusePending(op, Status::Make(Code::kLimit,
-                                 "a cursor on this connection is not read to its end, and the rest "
-                                 "exceeds option \"buffer_max\": read it, or free it, before"));
+// What cannot be buffered would never be taken: blocking calls behind it, whose callers take no rows
+// meanwhile, fail unsent.
+void Session::RefuseBehindCursor() {
+  const Operation* cursor = CursorAhead();
+  if (cursor == nullptr || cursor->unconsumed_bytes < options_.buffer_max) return;
+  const Status refusal =
+      Status::Make(Code::kLimit,
+                   "a cursor on this connection is not read to its end, and the rest exceeds "
+                   "option \"buffer_max\": read it, or free it, before")
+          .With(Phase::kRequest)
+          .WithNode(options_.node);
+  IntrusiveFifo<Operation> keep;
+  while (Operation* op = pending_.PopFront()) {
+    if (!op->blocking) {
+      keep.PushBack(op);
+      continue;
+    }
+    Complete(op, refusal);
+    op->Release();
+  }
+  pending_ = keep;
 }
 
-// Statements that were sent ahead without waiting are executed even if one of them fails, so COMMIT
-// goes only when all of them are answered.
-bool Session::HeldBack(const Operation& op) const {
-  return op.kind == OpKind::kStatement && op.statement.kind == sql::Kind::kCommit &&
-         op.failures_told != UINT64_MAX;
-}
-
+// Statements that were sent ahead without waiting are executed even if one of them fails: what the
+// application did not know when it asked for COMMIT is not committed.
 void Session::RefuseCommit(Operation* op) {
-  RefusePending(op, Status::Make(Code::kSql,
-                                 "COMMIT was not sent, because an operation submitted before it "
-                                 "failed: " +
-                                     last_failure_.info()->message));
-}
-
-// The first of those that wait. `status` was made before: nothing may fail once it is off the list.
-void Session::RefusePending(Operation* op, const Status& status) {
-  const Status refusal = status.With(Phase::kRequest).WithNode(options_.node);
-  pending_.PopFront();
+  const Status refusal =
+      Status::Make(Code::kSql,
+                   "COMMIT was not sent, because an operation submitted before it failed: " +
+                       op->behind.info()->message)
+          .With(Phase::kRequest)
+          .WithNode(options_.node);
+  pending_.PopFront();  // nothing may fail from here on
   Complete(op, refusal);
   op->Release();
 }
 
 void Session::Pump(Time now) {
+  RefuseBehindCursor();
   while (Operation* op = pending_.front()) {
-    if (const Operation* cursor = CursorAhead(*op)) {
-      if (cursor->unconsumed_bytes < options_.buffer_max) return;
-      RefuseBehindCursor(op);
-      continue;
-    }
+    if (op->blocking && CursorAhead() != nullptr) return;
     if (exclusive_ != nullptr) return;
     if (state_ != State::kHandshake && state_ != State::kReady) return;
-    if (HeldBack(*op)) {
-      if (outstanding_.front() != nullptr) return;
-      if (failures_ > op->failures_told) {
-        RefuseCommit(op);
-        continue;
-      }
+    if (op->held_back && outstanding_.front() != nullptr) return;
+    if (!op->behind.ok()) {
+      RefuseCommit(op);
+      continue;
     }
     if (in_flight_bytes_ > 0 && in_flight_bytes_ + op->main.frame.size() > options_.pipeline_bytes)
       return;

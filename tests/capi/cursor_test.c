@@ -243,8 +243,9 @@ static void test_freed_before_commit(void) {
   dqc_rows *rows = open_rows(conn, "SELECT n FROM t");
   FAILS(DQC_E_SQL, dqc_conn_exec(conn, "COMMIT", DQC_CSTR, NULL, 0, NULL, NULL, &error));
   CHECK_EQ(mock_server_sql_count(mock, "COMMIT"), 0);
-  OK(dqc_conn_exec(conn, "COMMIT", DQC_CSTR, NULL, 0, NULL, NULL, &error)); /* it knows now */
-  dqc_rows_free(rows);
+  CHECK_EQ(dqc_rows_step(rows, NULL), DQC_ROW);
+  dqc_rows_free(rows); /* whoever does not read on knows what he does */
+  OK(dqc_conn_exec(conn, "COMMIT", DQC_CSTR, NULL, 0, NULL, NULL, &error));
   dqc_conn_free(conn);
   mock_server_stop(mock);
 }
