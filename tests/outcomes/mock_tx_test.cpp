@@ -54,6 +54,36 @@ TEST(MockTx, CommitFails) {
   EXPECT_EQ(server.Count(Match(RequestType::kExecSql).Sql("ROLLBACK")), 2u);
 }
 
+// A cursor failed behind its first row, and its owner asks for COMMIT before reading on.
+TEST(MockTx, BehindAFailureNotToldYet) {
+  mock::Server server(Era::kD);
+  server.On(
+      mock::AnyQuery(),
+      Do().Raw(mock::RowsFrame({"n"}, {{1}}, wire::RowsEnd::kPart)).Failure(1, "integer overflow"));
+  const auto half_read = [](const Conn& conn) {
+    dqc_rows* rows = nullptr;
+    EXPECT_EQ(dqc_conn_query(conn.get(), "SELECT n FROM t", DQC_CSTR, nullptr, 0, nullptr, &rows,
+                             nullptr),
+              DQC_OK);
+    return live::Handle<dqc_rows>(rows);
+  };
+  const Client client(Dsn(server));
+  Tx tx(client);
+  ASSERT_TRUE(tx.Begin().ok());
+  {
+    const auto rows = half_read(tx.conn());
+    EXPECT_TRUE(Is(Id("tx-commit-behind"), tx.Commit()));
+  }
+  const Conn conn(Dsn(server));
+  ASSERT_TRUE(conn.Exec("BEGIN").ok());
+  {
+    const auto rows = half_read(conn);
+    EXPECT_TRUE(Is(Id("commit-behind"), conn.Exec("COMMIT")));
+  }
+  EXPECT_EQ(server.Count(Commit()), 0u);
+  EXPECT_TRUE(conn.Exec("COMMIT").ok());
+}
+
 // Without a queue for its event the call is refused, and does nothing to the transaction.
 TEST(MockTx, AnEndThatIsRefused) {
   mock::Server server(Era::kD);

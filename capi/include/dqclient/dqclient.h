@@ -1028,9 +1028,9 @@ DQC_API dqc_status DQC_CALL dqc_client_run_tx(dqc_client *client, const dqc_tx_o
  * rows.
  * Use the script functions for everything else.
  * Calls need not wait for those before: they leave together and are answered in order, and each is
- * executed even if one before it fails. But COMMIT, where it is the statement, leaves when all before
- * it is answered, and fails unsent with DQC_E_SQL if something failed that the application has not
- * been told of by the time it asked for COMMIT. The transaction is still open then.
+ * executed even if one before it fails. But COMMIT (not RELEASE), as a statement of its own, leaves
+ * when all before is answered, and fails unsent with DQC_E_SQL if something failed that the caller
+ * had neither cancelled nor been told of when it asked. The transaction is still open then.
  */
 
 /**
