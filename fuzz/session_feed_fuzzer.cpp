@@ -3,6 +3,7 @@
 // noise: exactly one terminal event per accepted operation, and none behind it.
 #include <algorithm>
 #include <cstdint>
+#include <cstdio>
 #include <cstdlib>
 #include <cstring>
 #include <memory>
@@ -19,8 +20,10 @@ using dqc::IntrusivePtr;
 using dqc::wire::RequestType;
 using dqc::wire::ResponseType;
 
-void Check(bool good) {
-  if (!good) std::abort();
+void Check(bool good, int line = __builtin_LINE()) {
+  if (good) return;
+  std::fprintf(stderr, "session_feed_fuzzer.cpp:%d: does not hold\n", line);
+  std::abort();
 }
 
 class Input {

@@ -196,7 +196,7 @@ void Session::Pause(uint64_t op_id, bool pause, Time now) {
   for (Operation* op = pending_.front(); op != nullptr && found == nullptr; op = op->next) {
     if (op->id == op_id) found = op;
   }
-  if (found == nullptr) return;
+  if (found == nullptr || found == init_.get()) return;
   found->paused = pause;
   pause ? WatchIdle(now) : Process(now);
 }

@@ -11,6 +11,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <thread>
 #include <utility>
 #include <vector>
 
@@ -69,6 +70,18 @@ struct Reply {
   int64_t Int() const;  // first cell; INT64_MIN if it is none
 };
 std::ostream& operator<<(std::ostream& out, const Reply& reply);
+
+// A server gives a transfer of the leadership up where the other node does not follow in time: then it
+// is asked for again.
+template <typename F>
+Reply Transferred(F transfer) {
+  Reply reply = transfer();
+  for (int tries = 0; tries < 20 && reply.failure.server_code == 1; ++tries) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(100));
+    reply = transfer();
+  }
+  return reply;
+}
 
 struct FreeHandle {
   void operator()(dqc_conn* h) const { dqc_conn_free(h); }

@@ -134,7 +134,7 @@ TEST_P(DeleteDatabaseTest, ThroughAClientOfThreeNodes) {
   // The other nodes have deleted it too; who does not lead cannot.
   const Conn old("dqlite://" + leader + "/app");
   const size_t next = ((*cluster)->IndexOf(leader) + 1) % 3;
-  ASSERT_TRUE(old.Admin(DQC_ADMIN_TRANSFER, next + 1).ok());
+  ASSERT_TRUE(Transferred([&] { return old.Admin(DQC_ADMIN_TRANSFER, next + 1); }).ok());
   const Reply refused = old.Admin(DQC_ADMIN_DELETE_DATABASE);
   EXPECT_EQ(refused.failure.outcome, DQC_OUTCOME_NOT_EXECUTED) << refused;
   EXPECT_EQ(refused.status, DQC_E_NOT_LEADER) << refused;
@@ -175,7 +175,8 @@ TEST_P(DeleteDatabaseTest, ACancelTellsWhatMayHaveHappened) {
     }
   }
   const size_t next = ((*cluster)->IndexOf(leader) + 1) % 3;
-  ASSERT_TRUE(Conn(dsn(leader, 0)).Admin(DQC_ADMIN_TRANSFER, next + 1).ok());
+  const Conn old(dsn(leader, 0));
+  ASSERT_TRUE(Transferred([&] { return old.Admin(DQC_ADMIN_TRANSFER, next + 1); }).ok());
   const Client client(ClusterDsn((*cluster)->Addresses(), "other", "timeout=20s"));
   ASSERT_TRUE(client.Exec("CREATE TABLE t(x)").ok());
   for (int i = 0; i < kMoments; ++i) {

@@ -55,12 +55,7 @@ class LeadershipTest : public LiveTest {
   void Transfer() { Transfer(leader_, follower_); }
   void Transfer(const std::string& from, size_t to) {
     const Conn admin("dqlite://" + from + "/?database=");
-    Reply reply = admin.Admin(DQC_ADMIN_TRANSFER, to + 1);
-    // A server gives a transfer up where the other does not follow in time.
-    for (int tries = 0; tries < 10 && reply.failure.server_code == 1; ++tries) {
-      std::this_thread::sleep_for(milliseconds(100));
-      reply = admin.Admin(DQC_ADMIN_TRANSFER, to + 1);
-    }
+    const Reply reply = Transferred([&] { return admin.Admin(DQC_ADMIN_TRANSFER, to + 1); });
     EXPECT_TRUE(reply.ok()) << reply;
     for (int i = 0; i < 200 && cluster().Leader() != cluster().Address(to); ++i)
       std::this_thread::sleep_for(milliseconds(20));

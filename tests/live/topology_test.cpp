@@ -130,7 +130,7 @@ TEST_P(TopologyTest, AdministrationGoesToTheLeader) {
   EXPECT_EQ(twice.failure.outcome, DQC_OUTCOME_NOT_EXECUTED);
   EXPECT_FALSE(Admin(DQC_ADMIN_JOIN, 99, DQC_ROLE_VOTER, "nonsense").ok());
 
-  EXPECT_TRUE(Admin(DQC_ADMIN_TRANSFER, id).ok());
+  EXPECT_TRUE(Transferred([&] { return Admin(DQC_ADMIN_TRANSFER, id); }).ok());
   EXPECT_EQ(Admin(DQC_ADMIN_LEADER).Text(), "I" + std::to_string(id) + "|T" + address);
 }
 
