@@ -147,16 +147,21 @@ static void test_next_holder(void) {
   client_end(&w, client);
 }
 
+/* A result far larger than what is read ahead of its reader. */
+static void begin_large(world *w, int mode, const char *buffer_max) {
+  world_begin(w, mode, "big_result", 30000);
+  set(w->config, "read_buffer", "4KiB");
+  set(w->config, "high_water", "4KiB");
+  set(w->config, "buffer_max", buffer_max);
+  set(w->config, "timeout", "60s");
+}
+
 /* A held COMMIT, and a blocking call behind it, behind a cursor that nobody reads. */
 static void test_behind_a_cursor(int mode) {
   world w;
   probe p = {0};
   dqc_rows *rows = NULL;
-  world_begin(&w, mode, "big_result", 30000);
-  set(w.config, "read_buffer", "4KiB");
-  set(w.config, "high_water", "4KiB");
-  set(w.config, "buffer_max", "64KiB");
-  set(w.config, "timeout", "60s");
+  begin_large(&w, mode, "64KiB");
   world_connect(&w);
   const int64_t start = now_ms();
   ++g_inside;
@@ -182,11 +187,7 @@ static void test_tx_behind_a_cursor(int mode, const char *buffer_max, dqc_status
   dqc_tx *tx = NULL;
   dqc_conn *conn = NULL;
   dqc_rows *rows = NULL;
-  world_begin(&w, mode, "big_result", 30000);
-  set(w.config, "read_buffer", "4KiB");
-  set(w.config, "high_water", "4KiB");
-  set(w.config, "buffer_max", buffer_max);
-  set(w.config, "timeout", "60s");
+  begin_large(&w, mode, buffer_max);
   dqc_client *client = client_new(&w);
   const int64_t start = now_ms();
   ++g_inside;

@@ -33,7 +33,8 @@ class LeadershipOutcomesTest : public live::LiveTest {
   tool::DevCluster& cluster() { return **cluster_; }
   void Transfer() {
     const Conn admin("dqlite://" + leader_ + "/?database=");
-    const Reply reply = admin.Admin(DQC_ADMIN_TRANSFER, follower_ + 1);
+    const Reply reply =
+        live::Transferred([&] { return admin.Admin(DQC_ADMIN_TRANSFER, follower_ + 1); });
     EXPECT_TRUE(reply.ok()) << reply;
     for (int i = 0; i < 200 && cluster().Leader() != cluster().Address(follower_); ++i)
       std::this_thread::sleep_for(milliseconds(20));
