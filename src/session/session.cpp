@@ -167,10 +167,21 @@ void Session::Withdraw(Operation* op, Request* request, Time now) {
 
 void Session::StartDraining(Time now) {
   if (drain_deadline_ != kNever) return;
-  const bool careful = WayOf(Feature::kDrainBeforeClose, era_) == Way::kNeeded;
-  const Time patience = careful ? options_.drain_us_era_d : options_.drain_us;
+  const Time patience = DrainsToTheEnd() ? options_.drain_us_era_d : options_.drain_us;
   drain_deadline_ = patience >= kNever - now ? kNever - 1 : now + patience;
   drained_bytes_ = 0;
+}
+
+bool Session::DrainsToTheEnd() const noexcept {
+  return WayOf(Feature::kDrainBeforeClose, era_) == Way::kNeeded;
+}
+
+void Session::DropDrained(const char* why, const char* option) {
+  const char* const era = DrainsToTheEnd() ? "_era_d" : "";
+  Fail(Status::Make(Code::kNetwork, "connection to " + options_.node + " dropped: " + why +
+                                        " of option \"" + option + era + "\"")
+           .With(Phase::kResult)
+           .WithNode(options_.node));
 }
 
 // Each thing that was left behind has the whole budget; a close has one for all.
@@ -385,12 +396,8 @@ void Session::OnDeadline(Time now) {
                     .WithNode(options_.node));
   }
   if (drain_deadline_ <= now) {
-    return Fail(Status::Make(Code::kNetwork,
-                             "connection to " + options_.node +
-                                 " dropped: what a cancelled operation left behind did not end "
-                                 "within the time of option \"drain_timeout\"")
-                    .With(Phase::kResult)
-                    .WithNode(options_.node));
+    return DropDrained("what a cancelled operation left behind did not end within the time",
+                       "drain_timeout");
   }
   if (deadline_hint_ <= now) {
     ExpireOperations(now);

@@ -123,6 +123,8 @@ class Session {
   void FinishIfDrained();
   void ExpireOperations(Time now);
   void StartDraining(Time now);
+  bool DrainsToTheEnd() const noexcept;  // the server leaks what is dropped in mid-stream
+  void DropDrained(const char* why, const char* option);
   void UpdateDraining(Time now);
   Status Refuse() const;
   Phase Reached() const;

@@ -435,13 +435,8 @@ bool Session::TakeRows(Operation* op, wire::Reader& reader, RowsEnd* end, Time n
 
 void Session::SkipDrained(size_t size) {
   drained_bytes_ += size;
-  const bool careful = WayOf(Feature::kDrainBeforeClose, era_) == Way::kNeeded;
-  if (drained_bytes_ <= (careful ? options_.drain_bytes_era_d : options_.drain_bytes)) return;
-  Fail(Status::Make(Code::kNetwork,
-                    "connection to " + options_.node +
-                        " dropped: the rest of a cancelled result exceeds option \"drain_bytes\"")
-           .With(Phase::kResult)
-           .WithNode(options_.node));
+  if (drained_bytes_ > (DrainsToTheEnd() ? options_.drain_bytes_era_d : options_.drain_bytes))
+    DropDrained("the rest of a cancelled result exceeds the size", "drain_bytes");
 }
 
 void Session::OnRows(Request* head, const uint8_t* body, size_t size, Time now) {

@@ -44,7 +44,9 @@ static void cancel_it(probe *p, const dqc_event *event) {
 static void test_cancelled_ahead(int mode) {
   world w;
   probe p[2] = {{0}};
-  world_open(&w, mode, "big_result", 200000);
+  world_begin(&w, mode, "big_result", 200000);
+  set(w.config, "drain_timeout_era_d", "1m");
+  world_connect(&w);
   until_exec(&w, "BEGIN");
   p[0].hook = cancel_it;
   p[0].data = &w;

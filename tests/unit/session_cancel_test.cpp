@@ -10,6 +10,7 @@ namespace dqc::session::test {
 namespace {
 
 using testing::ElementsAre;
+using testing::HasSubstr;
 using testing::IsEmpty;
 using testing::SizeIs;
 
@@ -299,6 +300,8 @@ TEST(SessionCancel, DrainIsBoundedInTime) {
     rig.Advance(1);
     EXPECT_EQ(rig.session->state(), State::kClosed);
     EXPECT_EQ(after->code(), Code::kNetwork);
+    EXPECT_THAT(std::string(after->status.message()),
+                HasSubstr(era == mock::Era::kD ? "\"drain_timeout_era_d\"" : "\"drain_timeout\""));
     EXPECT_EQ(script->done, 1);
     EXPECT_EQ(slow->code(), Code::kCancelled);
   }
