@@ -92,21 +92,35 @@ Status Loop::Init(uv_loop_t* attach_to) {
   wake_.data = this;
   uv_prepare_init(uv_, &prepare_);
   prepare_.data = this;
-  uv_prepare_start(&prepare_, [](uv_prepare_t* handle) {
-    auto* self = static_cast<Loop*>(handle->data);
-    const auto held = IntrusivePtr<Loop>::Share(self);
-    self->FlushDirty();
-    // A timer of this turn, or a flush, which reads too, has made it so: no callback may follow.
-    if (self->EventsWait()) self->AfterCallback();
-    self->KeepAlive();
-    if (self->EventsWait() || self->dirty_ != nullptr) uv_async_send(&self->wake_);
-  });
+  uv_prepare_start(
+      &prepare_, [](uv_prepare_t* handle) { static_cast<Loop*>(handle->data)->BeforeWait(false); });
   uv_unref(reinterpret_cast<uv_handle_t*>(&prepare_));
-  if (mode_ == LoopMode::kAttached) uv_unref(reinterpret_cast<uv_handle_t*>(&wake_));
-  open_handles_ = 2;
+  uv_check_init(uv_, &check_);
+  check_.data = this;
+  open_handles_ = 3;
+  if (mode_ == LoopMode::kAttached) AttachToHost();
   several_cpus_ = std::thread::hardware_concurrency() > 1;
   owner_ = std::this_thread::get_id();
   return {};
+}
+
+// A host may wait on the uv loop's descriptor instead of in uv_run(): nothing is prepared then
+// before that wait, and new watchers come into the descriptor's set in the next uv_run() only.
+void Loop::AttachToHost() {
+  uv_unref(reinterpret_cast<uv_handle_t*>(&wake_));
+  uv_check_start(&check_,
+                 [](uv_check_t* handle) { static_cast<Loop*>(handle->data)->BeforeWait(true); });
+  uv_unref(reinterpret_cast<uv_handle_t*>(&check_));
+}
+
+void Loop::BeforeWait(bool by_host) noexcept {
+  const auto held = IntrusivePtr<Loop>::Share(this);
+  FlushDirty();
+  // A timer of this turn, or a flush, which reads too, has made it so: no callback may follow.
+  if (EventsWait()) AfterCallback();
+  KeepAlive();
+  const bool new_watchers = by_host && std::exchange(interest_changed_, false);
+  if (new_watchers || EventsWait() || dirty_ != nullptr) uv_async_send(&wake_);
 }
 
 void Loop::Post(Command* command) noexcept {
@@ -196,11 +210,12 @@ void Loop::KeepAlive() {
   owed ? uv_ref(wake) : uv_unref(wake);
 }
 
-// An attached loop learns of an event that a call of the application made ready.
+// An attached loop's host may be about to wait, or wait already: it learns of events, requests and
+// watchers that a call outside callbacks has made.
 void Loop::EventReadyOutside() {
   if (mode_ != LoopMode::kAttached || inside_) return;
   KeepAlive();
-  if (!ready_->empty()) Wake();
+  if (!ready_->empty() || dirty_ != nullptr || interest_changed_) Wake();
 }
 
 void Loop::DropConnection() {
@@ -391,6 +406,7 @@ void Loop::CloseHandles() {
     if (--self->open_handles_ == 0 && self->mode_ == LoopMode::kAttached) self->Release();
   };
   uv_close(reinterpret_cast<uv_handle_t*>(&prepare_), closed);
+  uv_close(reinterpret_cast<uv_handle_t*>(&check_), closed);
   uv_close(reinterpret_cast<uv_handle_t*>(&wake_), closed);
   RunLateCommands();
   FlushDirty();       // lets go of connections that closed with bytes to send

@@ -75,7 +75,7 @@ class Loop : public RefCounted<Loop> {
   EventQueue* ready() { return ready_.get(); }  // events of connections without a queue
   void MarkDirty(Connection* connection);       // has bytes to send before the next wait
   void AfterCallback() noexcept;                // end of a uv callback: attached loops deliver here
-  void EventReadyOutside();                     // end of a call that may have made an event ready
+  void EventReadyOutside();                     // end of a call that may have given the loop work
   void AddCloser(Connection* connection);       // owes the application the end of a close call
   void DropCloser(Connection* connection);
   void InterestChanged() { interest_changed_ = true; }  // the descriptor's set is not up to date
@@ -92,6 +92,8 @@ class Loop : public RefCounted<Loop> {
   ~Loop();
   void Dispose();
   Status Init(uv_loop_t* attach_to);
+  void AttachToHost();
+  void BeforeWait(bool by_host) noexcept;
   void RunCommands() noexcept;
   void RunLateCommands() noexcept;
   void Settle() noexcept;
@@ -112,6 +114,7 @@ class Loop : public RefCounted<Loop> {
   uv_loop_t* uv_ = nullptr;
   uv_async_t wake_;
   uv_prepare_t prepare_;
+  uv_check_t check_;
   int open_handles_ = 0;
   IntrusivePtr<EventQueue> ready_;
   const EventQueue* awaited_ = nullptr;  // by the blocking call that runs the loop

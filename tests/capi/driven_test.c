@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* A driven loop inside poll(2), its run modes and waking it; an attached loop inside uv_run(). */
+/* A driven loop inside poll(2), its run modes and waking it; an attached loop inside uv_run(), and
+ * embedded by its descriptor. */
 #include <poll.h>
 
 #include "check.h"
@@ -196,6 +197,58 @@ static void test_attached_dial(void) {
   world_end(&w);
 }
 
+typedef struct chain {
+  world *w;
+  dqc_conn *other; /* made in a callback */
+  probe p[20], on_other;
+  int next;
+} chain;
+
+static void submit_next(probe *p, const dqc_event *event) {
+  chain *c = (chain *)p->data;
+  if (event->type != DQC_EVENT_DONE || c->next == 20) return;
+  probe *const next = &c->p[c->next++];
+  next->hook = submit_next;
+  next->data = c;
+  OK(exec_async(c->w->conn, "INSERT INTO t VALUES(1)", next));
+  if (c->next != 10) return;
+  OK(dqc_conn_new(c->w->loop, NULL, c->w->config, &c->other, &error));
+  OK(dqc_conn_connect_async(c->other, NULL, NULL, NULL, &error));
+  OK(exec_async(c->other, "INSERT INTO t VALUES(1)", &c->on_other));
+}
+
+/* One turn of a host that embeds the uv loop by its descriptor, as desktop toolkits do: `timeout`
+ * is of before the last calls, for it may have been asleep while they were made. */
+static void host_turn(world *w, int timeout) {
+  struct pollfd fd = {uv_backend_fd(&w->uv), POLLIN, 0};
+  CHECK(poll(&fd, 1, timeout < 0 ? 15000 : timeout) >= 0);
+  INSIDE(uv_run(&w->uv, UV_RUN_NOWAIT));
+}
+
+static void test_embedded(void) {
+  world w;
+  chain c = {&w, NULL, {{0}}, {0}, 1};
+  int turns = 0;
+  world_begin(&w, ATTACHED, "normal", 0);
+  set(w.config, "timeout", "1h");
+  set(w.config, "connect_timeout", "1h");
+  const int64_t start = now_ms();
+  INSIDE(uv_run(&w.uv, UV_RUN_NOWAIT));
+  const int timeout = uv_backend_timeout(&w.uv);
+  world_connect(&w);
+  c.p[0].hook = submit_next;
+  c.p[0].data = &c;
+  OK(exec_async(w.conn, "INSERT INTO t VALUES(1)", &c.p[0]));
+  host_turn(&w, timeout);
+  while (c.p[19].done == 0 || c.on_other.done == 0) {
+    host_turn(&w, uv_backend_timeout(&w.uv));
+    CHECK(++turns < 1000);
+  }
+  CHECK(now_ms() - start < 10000);
+  dqc_conn_free(c.other);
+  world_end(&w);
+}
+
 int main(void) {
   setup(50);
   test_poll();
@@ -206,5 +259,6 @@ int main(void) {
   test_no_spin();
   test_attached();
   test_attached_dial();
+  test_embedded();
   return 0;
 }

@@ -17,7 +17,8 @@ extern "C" {
 /**
  * A loop that lives on the application's uv_loop_t: callbacks run inside its uv_run(). The
  * application's libuv must be the one that dqclient uses (the shared library of the system).
- * Blocking calls are refused with DQC_E_MISUSE. After the last handle is freed, run the uv loop
+ * A host that embeds that loop may as well wait on uv_backend_fd() for uv_backend_timeout() and then
+ * run it with UV_RUN_NOWAIT. Blocking calls are refused with DQC_E_MISUSE. After the last handle is freed, run the uv loop
  * once more so that the library's uv handles are closed.
  * @param[in] uv   outlives the loop and all its connections.
  * @param[out] out free with dqc_loop_free(). @param[out] error nullable.
