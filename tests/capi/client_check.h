@@ -66,7 +66,7 @@ UNUSED static void give_back(dqc_conn *conn) {
 
 #define UNTIL(w, condition)                \
   do {                                     \
-    const int64_t end_ = now_ms() + 15000; \
+    const int64_t end_ = now_ms() + 60000; \
     while (!(condition)) {                 \
       CHECK(now_ms() < end_);              \
       pump(w);                             \

@@ -100,7 +100,7 @@ static void test_make(void) {
   FAILS(DQC_E_CONFIG, dqc_client_open("", DQC_CSTR, &client, &error));
   FAILS(DQC_E_MISUSE, dqc_client_open("dqlite://127.0.0.1:1/x", DQC_CSTR, NULL, &error));
   FAILS(DQC_E_CONNECT,
-        dqc_client_open("dqlite://127.0.0.1:1/x?timeout=300ms", DQC_CSTR, &client, &error));
+        dqc_client_open("dqlite://127.0.0.1:1/x?timeout=1s", DQC_CSTR, &client, &error));
   CHECK(client == NULL);
   dqc_config_free(empty);
   world_end(&w);
@@ -219,7 +219,7 @@ static void test_attempts(int mode) {
   mock_server *mocks[4];
   dqc_node nodes[4];
   char addresses[4][32];
-  dqc_call_options soon = {sizeof(soon), 0, 400};
+  dqc_call_options soon = {sizeof(soon), 0, 1000};
   dqc_client *client = client_open(&w, mode, "normal", 0);
   for (int i = 0; i < 4; ++i) {
     mocks[i] = mock_server_start('D', kScenarios[i], 0);

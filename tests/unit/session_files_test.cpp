@@ -279,7 +279,8 @@ TEST(SessionFiles, TheRestOfACancelledOneHasABudget) {
     rig.Flow();
     EXPECT_EQ(op->code(), Code::kCancelled);
     EXPECT_EQ(next->code(), Code::kNetwork);
-    EXPECT_THAT(std::string(next->status.message()), HasSubstr(era == mock::Era::kD ? "\"drain_bytes_era_d\"" : "\"drain_bytes\""));
+    EXPECT_THAT(std::string(next->status.message()),
+                HasSubstr(era == mock::Era::kD ? "\"drain_bytes_era_d\"" : "\"drain_bytes\""));
     EXPECT_EQ(rig.session->state(), State::kClosed);
   }
 }
