@@ -46,12 +46,6 @@ bool RollsBack(const Status& status) {
   }
 }
 
-// The server's own word that this statement was not executed, whatever it was a part of.
-bool Refused(const Status& status) {
-  const Code code = status.code();
-  return code == Code::kNotLeader || code == Code::kConstraint || code == Code::kBusy;
-}
-
 Status Lost() {
   return Status::Make(Code::kNetwork, "the connection was lost before the write was committed")
       .With(Phase::kRequest);
@@ -150,13 +144,12 @@ void Pool::OnBegun(uint64_t id, const Status& status, Time now) {
 void Pool::OnMember(Conn* conn, IntrusivePtr<Operation> op, Time now) {
   Group* group = conn == nullptr ? nullptr : conn->group.get();
   if (group == nullptr) {  // the connection is gone, and the transaction with it
-    if (std::exchange(op->in_doubt, false)) {
-      if (!Refused(op->status)) op->status = op->status.With(Outcome::kMaybeExecuted);
-      return MemberEnds(std::move(op), now);
+    const Code code = op->status.code();
+    if (op->status.ok() || code == Code::kCancelled) {  // cancelled by us, who closed it
+      const Outcome known = op->status.ok() ? Outcome::kMaybeExecuted : op->status.info()->outcome;
+      Undo(op.get(), Lost().With(known));
     }
-    if (op->status.ok()) Undo(op.get(), Lost());
-    // By us, who closed it: the application did not ask for that.
-    if (op->status.code() == Code::kCancelled) op->status = Lost().With(op->status.info()->outcome);
+    if (!std::exchange(op->in_doubt, false)) op->status = op->status.With(Outcome::kNotExecuted);
     return MemberEnds(std::move(op), now);
   }
   --group->running;
@@ -233,16 +226,18 @@ void Pool::EndGroup(Group* group, const Status& status, Time now) {
   }
 }
 
-// Its connection is gone.
+// Its connection is gone. Members whose answer is missing are told what their session knows of them;
+// but the first of them, if nothing in front of it ended the transaction, ran inside it for certain.
 void Pool::EndCut(std::unique_ptr<Group> group, Time now) {
   if (!group) return;
-  if (group->rolled_back && !group->committing) {
-    for (const Member& member : group->members) {
-      if (member.op && !member.answered) member.op->in_doubt = true;
-    }
-    return EndRolledBack(group.get(), now);
+  if (group->committing) return EndGroup(group.get(), Lost().With(Outcome::kMaybeExecuted), now);
+  bool in_doubt = group->rolled_back;
+  for (const Member& member : group->members) {
+    if (!member.op || member.answered || !group->begun) continue;
+    member.op->in_doubt = in_doubt;
+    in_doubt = true;
   }
-  EndGroup(group.get(), group->committing ? Lost().With(Outcome::kMaybeExecuted) : Lost(), now);
+  group->rolled_back ? EndRolledBack(group.get(), now) : EndGroup(group.get(), Lost(), now);
 }
 
 // The failure of one member ended the transaction: what was before it is undone, what came behind

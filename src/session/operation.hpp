@@ -132,12 +132,11 @@ class Operation : public RefCounted<Operation>, public Deliverable {
   uint32_t tries = 0;
   Status last;                // why it is tried again
   bool perhaps_done = false;  // an earlier try was perhaps executed
-  bool grouped = false;  // runs inside a transaction of the pool's: no effect before its COMMIT
-  bool in_doubt =
-      false;  // was cut off behind the end of that transaction, and perhaps ran by itself
-  bool stay_alone = false;  // never in a group
-  bool idempotent = false;  // may run again even if it was perhaps executed
-  bool strong = false;      // a read that must see every write acknowledged before it was submitted
+  bool grouped = false;       // runs inside a transaction of the pool's
+  bool in_doubt = false;      // was cut off behind what perhaps ended it, and perhaps ran by itself
+  bool stay_alone = false;    // never in a group
+  bool idempotent = false;    // may run again even if it was perhaps executed
+  bool strong = false;  // a read that must see every write acknowledged before it was submitted
   Lease keeps = Lease::kNone;
 
   // The session's own.

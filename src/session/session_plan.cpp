@@ -23,7 +23,7 @@ bool HasEffect(const Operation& op, const sql::Statement& statement) {
     case sql::Kind::kCommit:
       return true;
     default:
-      return !statement.read_only() && (!op.own_transaction || op.script_as_exec) && !op.grouped &&
+      return !statement.read_only() && (!op.own_transaction || op.script_as_exec) &&
              !op.script_transaction;
   }
 }
