@@ -78,7 +78,6 @@ Time Transaction::Pause(Time now, Time deadline) {
 }
 
 std::string Transaction::CommitSql(bool make_table) {
-  if (!marked()) return "COMMIT";
   std::string sql = make_table ? kTable : "";
   sql += InsertSql("INSERT", mark_, false) + kUnlessThere;
   if (random_.Next() % kCommitsPerSweep == 0)

@@ -33,6 +33,8 @@ class Transaction {
   }
   const char* begin_sql() const;
 
+  bool idempotent() const { return options_.idempotent; }
+
   // May all of it be run again, after a failure before COMMIT was sent? `lost`: its connection broke,
   // and the transaction with it.
   static bool AgainAfter(const Status& why, bool lost);
@@ -46,7 +48,7 @@ class Transaction {
   // since a cluster has one history of writes.
   bool marked() const { return options_.resolve && options_.mode != BeginMode::kReadOnly; }
   void NextMark() { mark_ = NewMark(); }
-  std::string CommitSql(bool make_table);
+  std::string CommitSql(bool make_table);  // with the mark
   std::string FenceSql() const;
   std::string VerdictSql() const;   // 0: committed, 1: never will be
   static std::string BarrierSql();  // a write that changes nothing of the application's

@@ -32,6 +32,8 @@ void Client::EndTransaction(const IntrusivePtr<QueuedOperation>& op) {
   Transaction& tx = *op->tx;
   op->Retain();
   endings_.PushBack(op.get());
+  // What it left behind for good would be done twice.
+  if (tx.connection && tx.connection->session().write_strayed()) tx.perhaps_done = true;
   if (op->rolls_back) {
     const bool again = !op->failure.ok() && client::Transaction::AgainAfter(op->failure, Lost(tx));
     return Ended(op.get(), Status(), again);
@@ -56,9 +58,12 @@ bool Client::Lost(const Transaction& tx) {
 void Client::SendCommit(const IntrusivePtr<QueuedOperation>& op) {
   Transaction& tx = *op->tx;
   if (Lost(tx)) return Ended(op.get(), LostBefore("COMMIT"), true);
+  // Where there is no transaction any more a mark would stay, and tell of a COMMIT that did nothing.
+  tx.marked = tx.rules.marked() && tx.connection->session().inside_transaction();
   try {
-    auto commit = InternalOperation::Statement(InternalOperation::Purpose::kCommitOf,
-                                               tx.rules.CommitSql(tx.make_table));
+    auto commit = InternalOperation::Statement(
+        InternalOperation::Purpose::kCommitOf,
+        tx.marked ? tx.rules.CommitSql(tx.make_table) : std::string("COMMIT"));
     commit->statement = sql::ScanStatement("COMMIT");  // whatever goes in front of it
     commit->id = NextOperationId();
     commit->held_back = true;
@@ -66,7 +71,7 @@ void Client::SendCommit(const IntrusivePtr<QueuedOperation>& op) {
     commit->behind = op->behind;
     commit->blocking = op->blocking;
     commit->deadline = op->deadline;
-    if (tx.rules.marked() && op->deadline != session::kNever) {
+    if (tx.marked && op->deadline != session::kNever) {
       const Time now = Loop::Now();
       commit->deadline = now + (op->deadline - now) / 2;  // the rest is for looking it up
     }
@@ -93,7 +98,7 @@ void Client::OnCommit(QueuedOperation* op, const Status& status) {
     tx.resume_at = now + wait;
     return;
   }
-  if (!tx.make_table && tx.rules.marked() && NoTable(status)) {
+  if (!tx.make_table && tx.marked && NoTable(status)) {
     tx.make_table = true;
     return SendCommit(IntrusivePtr<QueuedOperation>::Share(op));
   }
@@ -102,7 +107,7 @@ void Client::OnCommit(QueuedOperation* op, const Status& status) {
   if (unsent && now < op->deadline) return SendCommit(IntrusivePtr<QueuedOperation>::Share(op));
   if (tx.rules.AgainAfterCommit(status)) return Ended(op, status, true);
   const bool doubt = status.info()->outcome == Outcome::kMaybeExecuted;
-  if (doubt && tx.rules.marked() && code != Code::kCancelled && now < op->deadline)
+  if (doubt && tx.marked && code != Code::kCancelled && now < op->deadline)
     return LookUp(op, status);
   Ended(op, status, false);
 }
@@ -159,7 +164,7 @@ void Client::Ended(QueuedOperation* op, Status status, bool again) {
   Transaction& tx = *op->tx;
   tx.stage = Stage::kNone;
   GiveBack(std::exchange(tx.connection, nullptr).get());
-  if (again) {
+  if (again && (!tx.perhaps_done || tx.rules.idempotent())) {
     tx.last = status.ok() ? op->failure : status;
     if (!status.ok() && status.info()->outcome == Outcome::kMaybeExecuted) tx.perhaps_done = true;
     const Time now = Loop::Now();

@@ -17,7 +17,7 @@ class Transaction : public RefCounted<Transaction> {
   client::Transaction rules;
   session::Time deadline = session::kNever;
   session::Time next_begin = 0;         // not before
-  bool perhaps_done = false;            // an earlier run was perhaps committed
+  bool perhaps_done = false;            // an earlier run was perhaps committed, or some of it
   Status last;                          // why it is run again
   IntrusivePtr<Connection> connection;  // while it is open
 
@@ -25,7 +25,8 @@ class Transaction : public RefCounted<Transaction> {
   Stage stage = Stage::kNone;
   uint64_t step = 0;                          // number of the operation that carries the stage out
   session::Time resume_at = session::kNever;  // kPause
-  bool make_table = false;                    // there was none for the mark
+  bool marked = false;                        // its COMMIT leaves a mark
+  bool make_table = false;                    // there was none for it
   Status doubt;                               // what COMMIT came to, while it is looked up
 
  protected:

@@ -274,7 +274,7 @@ void Session::Fail(const Status& status) noexcept {
   if (state_ == State::kClosed) return;
   state_ = State::kClosed;
   if (lost_.ok()) lost_ = status;
-  transaction_.Reset();  // the server ends it
+  NoteCut();
   FlushBatch();
   const auto finish = [&](Operation* op) { CompleteFailed(op, status, false); };
   for (Request* r = outstanding_.front(); r != nullptr; r = r->next) {

@@ -100,6 +100,8 @@ class Session {
   const Status& lost() const { return lost_; }
   // As of the last answer.
   TxState transaction() const { return transaction_.state(); }
+  bool inside_transaction() const { return transaction_.inside(); }
+  bool write_strayed() const { return transaction_.strayed(); }  // also when it is closed
   // Counts what was given up too, whose answer is still to come.
   bool may_be_in_transaction() const;
   bool cut_idle() const { return cut_idle_; }  // lost() because of idle_transaction_us
@@ -131,6 +133,7 @@ class Session {
 
   // session_transaction.cpp: what the answers say of the transaction, and one that nobody uses
   void Answered(Operation* op, Step step, Status status, Time now);
+  void NoteCut() noexcept;
   void NoteAnswer(const Operation& op, Step step, const Status& status) noexcept;
   bool TransactionIdles() const;
   void WatchIdle(Time now);

@@ -65,6 +65,16 @@ void Session::NoteAnswer(const Operation& op, Step step, const Status& status) n
   }
 }
 
+// The server ends the transaction. What was sent behind a missing answer perhaps ran outside of it.
+void Session::NoteCut() noexcept {
+  bool inside = transaction_.inside();
+  for (const Request* r = outstanding_.front(); r != nullptr && r->sent_whole(); r = r->next) {
+    if (r->effect && !inside) transaction_.Strayed();
+    inside = false;
+  }
+  transaction_.Reset();
+}
+
 bool Session::may_be_in_transaction() const {
   if (transaction_.state() != TxState::kNone) return true;
   if (exclusive_ != nullptr && exclusive_->abandoned) return true;

@@ -11,6 +11,8 @@ using sql::Kind;
 
 namespace {
 
+constexpr int32_t kConstraint = 19;
+
 bool Has(std::string_view text, std::string_view part) {
   return text.find(part) != std::string_view::npos;
 }
@@ -30,7 +32,7 @@ bool RollsBack(const sql::Statement& statement, const ErrorInfo& info, bool* cer
     case 11:  // CORRUPT
     case 13:  // FULL
       return true;
-    case 19:
+    case kConstraint:
       break;
     default:  // of a COMMIT: Raft's own codes, which some releases let through
       return statement.kind == Kind::kCommit || statement.kind == Kind::kRelease;
@@ -52,8 +54,15 @@ bool RollsBack(const sql::Statement& statement, const ErrorInfo& info, bool* cer
 
 }  // namespace
 
+void Transaction::Reset() {
+  const bool strayed = strayed_;
+  *this = Transaction();
+  strayed_ = strayed;
+}
+
 void Transaction::Begun(Base base) {
   Reset();
+  if (base == Base::kBegin) strayed_ = false;
   state_ = TxState::kOpen;
   base_ = base;
 }
@@ -132,20 +141,26 @@ void Transaction::Succeeded(const sql::Statement& statement) noexcept {
       RolledBackTo(statement.savepoint);
       break;
     default:
-      if (state_ != TxState::kNone && !statement.read_only()) writes_ = true;
+      if (statement.read_only()) break;
+      if (state_ != TxState::kNone) writes_ = true;
+      if (!inside()) strayed_ = true;
       break;
   }
 }
 
 void Transaction::Failed(const sql::Statement& statement, const Status& status) noexcept {
   const ErrorInfo& info = *status.info();
-  if (info.server_code == 0 && info.code == Code::kNoMemory)
-    return Doubt();  // what it said is lost
+  if (info.outcome == Outcome::kMaybeExecuted && !inside()) strayed_ = true;
+  if (info.server_code == 0 && info.code == Code::kNoMemory) {  // what it said is lost
+    ended_ = true;
+    return Doubt();
+  }
   if (info.server_code == 1) {
     if (Has(info.server_text, "no transaction is active")) return Reset();
     if (Has(info.server_text, "cannot start a transaction within a transaction")) {
       if (state_ == TxState::kNone) Forget();
       state_ = TxState::kOpen;
+      ended_ = false;
       return;
     }
     if (Has(info.server_text, "no such savepoint") && Find(statement.savepoint) < depth_)
@@ -153,12 +168,15 @@ void Transaction::Failed(const sql::Statement& statement, const Status& status) 
   }
   bool certain = false;
   if (!RollsBack(statement, info, &certain)) return;
+  if ((info.server_code & 0xff) != kConstraint) ended_ = true;
   certain ? Reset() : Doubt();
 }
 
 void Transaction::Join(const Transaction& other) {
   if (state_ != other.state_) state_ = TxState::kUnknown;
   writes_ = writes_ || other.writes_;
+  strayed_ = strayed_ || other.strayed_;
+  ended_ = ended_ || other.ended_;
   if (base_ != other.base_) return Forget();
   const auto* const mine = savepoints_.begin();
   if (depth_ == other.depth_ && std::equal(mine, mine + depth_, other.savepoints_.begin())) return;
@@ -176,6 +194,7 @@ void Transaction::SeveralSucceeded(std::string_view sql) noexcept {
     }
   } catch (const std::bad_alloc&) {
     state_ = TxState::kUnknown;
+    ended_ = strayed_ = true;
     Forget();
   }
 }
@@ -200,6 +219,7 @@ void Transaction::SeveralFailed(std::string_view sql, const Status& status) noex
     }
   } catch (const std::bad_alloc&) {
     state_ = TxState::kUnknown;
+    ended_ = strayed_ = true;
     Forget();
   }
 }

@@ -28,7 +28,14 @@ class Transaction {
   // It may hold the write lock: it took it at its begin, or something was written.
   bool writes() const { return writes_; }
 
-  void Reset() { *this = Transaction(); }
+  // A write since the last begin ran outside of the transaction, or perhaps did: behind a failure that
+  // ended it, which the sender did not know yet.
+  bool strayed() const { return strayed_; }
+  // Open, as far as the server's own failures go. A schema that says ROLLBACK is its owner's will.
+  bool inside() const { return state_ != TxState::kNone && !ended_; }
+
+  void Reset();
+  void Strayed() { strayed_ = true; }
   // The server's answers.
   void Succeeded(const sql::Statement& statement) noexcept;
   void Failed(const sql::Statement& statement, const Status& status) noexcept;
@@ -59,6 +66,8 @@ class Transaction {
   // With kUnknown these say what the transaction looks like if it is still open.
   Base base_ = Base::kUnknown;
   bool writes_ = false;
+  bool strayed_ = false;
+  bool ended_ = false;  // perhaps, by a failure that is no constraint's
   uint8_t depth_ = 0;
   std::array<uint64_t, kSavepointsMax> savepoints_{};
 };

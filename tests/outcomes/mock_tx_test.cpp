@@ -97,6 +97,42 @@ TEST(MockTx, AnEndThatIsRefused) {
   EXPECT_TRUE(tx.Commit().ok());
 }
 
+// A full disk ends the transaction on the server. A write behind it runs by itself, or perhaps does:
+// nothing of this is run again, unless that does no harm.
+TEST(MockTx, AWriteThatStrayed) {
+  for (const bool cut : {false, true}) {
+    mock::Server server(Era::kD);
+    server.On(Match().Sql("UPDATE"), Do().Failure(13, "database or disk is full"));
+    if (cut) server.On(Match().Sql("INSERT INTO t"), Do().Close());
+    const Client client(Dsn(server));
+    const auto stray = [&](Tx& tx) {
+      ASSERT_TRUE(tx.Begin().ok());
+      EXPECT_EQ(tx.conn().Exec("UPDATE t SET x = 1").status, DQC_E_SQL);
+      EXPECT_EQ(tx.conn().Exec(kWrite).ok(), !cut);
+    };
+    dqc_error* passing = nullptr;
+    const Conn closed(Dsn(server, "timeout=1s"));
+    server.On(Match().Sql("SELECT passing"), Do().Failure(10250, "not leader"));
+    ASSERT_EQ(dqc_conn_exec(closed.get(), "SELECT passing", DQC_CSTR, nullptr, 0, nullptr, nullptr,
+                            &passing),
+              DQC_E_NOT_LEADER);
+    for (const uint32_t flags : {0u, uint32_t{DQC_TX_IDEMPOTENT}}) {
+      Tx tx(client, DQC_BEGIN_IMMEDIATE, flags);
+      stray(tx);
+      EXPECT_EQ(tx.Rollback(passing).status, flags == 0 ? DQC_OK : DQC_AGAIN);
+    }
+    dqc_error_free(passing);
+    Tx tx(client, DQC_BEGIN_IMMEDIATE, DQC_TX_RESOLVE);
+    stray(tx);
+    if (cut) {
+      EXPECT_TRUE(Is(Id("tx-strayed"), tx.Commit()));
+    } else {
+      EXPECT_TRUE(tx.Commit().ok());
+    }
+    EXPECT_EQ(server.Count(Match().Sql("dqclient_marks")), 0u) << "one would stay";
+  }
+}
+
 // One that may be committed twice is run again in doubt, and stays in doubt whatever comes of that.
 TEST(MockTx, AnIdempotentOneThatFailsAgainIsStillInDoubt) {
   mock::Server server(Era::kD);

@@ -192,6 +192,38 @@ TEST(Transaction, Writes) {
   EXPECT_FALSE(Told().Ok("DELETE FROM t").tx.writes());
 }
 
+// Behind a failure of the server's that perhaps ended it, until the next begin.
+TEST(Transaction, WritesThatRanOutsideOfIt) {
+  constexpr int32_t kFull = 13, kNotLeader = 10250, kUnique = 2067;
+  const char* const write = "DELETE FROM t";
+  EXPECT_TRUE(Told().Ok(write).tx.strayed());
+  EXPECT_FALSE(Told().Ok("BEGIN; DELETE FROM t; COMMIT").tx.strayed());
+  EXPECT_FALSE(Told().Ok(write).Ok("BEGIN").Ok(write).tx.strayed());
+  for (const int32_t code : {kFull, kNotLeader}) {
+    EXPECT_FALSE(Told().Ok("BEGIN").Ok(write).Fails(write, code).tx.strayed());
+    EXPECT_FALSE(Told().Ok("BEGIN").Fails(write, code).Fails(write, code).tx.strayed());
+    EXPECT_FALSE(Told().Ok("BEGIN").Fails(write, code).Ok("SELECT 1").tx.strayed());
+    EXPECT_TRUE(Told().Ok("BEGIN").Fails(write, code).Ok(write).tx.strayed());
+    EXPECT_TRUE(Told().Ok("BEGIN").Fails(write, code).Ok(write).Ok("ROLLBACK").tx.strayed());
+    EXPECT_TRUE(Told().Ok("BEGIN").Fails(write, code).Ok(write).Ok("SAVEPOINT a").tx.strayed());
+    EXPECT_TRUE(Told().Ok("BEGIN").Fails(write, code).Ok("SELECT 1; DELETE FROM t").tx.strayed());
+    EXPECT_TRUE(
+        Told().Ok("BEGIN").Fails(write, code).Fails("DELETE FROM t; SELECT x", 1).tx.strayed());
+    EXPECT_FALSE(Told()
+                     .Ok("BEGIN")
+                     .Fails(write, code)
+                     .Fails("BEGIN", 1, "cannot start a transaction within a transaction")
+                     .Ok(write)
+                     .tx.strayed());
+  }
+  EXPECT_FALSE(Told().Ok("BEGIN").Fails("INSERT INTO t VALUES(1)", kUnique).Ok(write).tx.strayed());
+  EXPECT_TRUE(Told()
+                  .Ok("BEGIN")
+                  .Fails("INSERT OR ROLLBACK INTO t VALUES(1)", kUnique)
+                  .Ok(write)
+                  .tx.strayed());
+}
+
 #ifdef DQC_HAVE_SQLITE3
 
 // Random statements, singly and several at a time, beside SQLite: what is said for certain is true.
@@ -441,6 +473,35 @@ TEST(SessionTransaction, WhatWasGivenUpIsCountedWhenItIsAnswered) {
   EXPECT_TRUE(script.session->may_be_in_transaction());
   script.Flow();
   EXPECT_FALSE(script.session->may_be_in_transaction());
+}
+
+TEST(SessionTransaction, ACutLeavesWhatWasBehindAMissingAnswerInDoubt) {
+  const char* const kWrite = "INSERT INTO t VALUES(1)";
+  for (const char* front : {"", "SELECT 1", kWrite}) {
+    Ready rig(mock::Era::kD);
+    ASSERT_EQ(After(&rig, Sql("BEGIN")), kOpen);
+    if (*front != '\0') rig.Submit(front);
+    rig.Submit(kWrite);
+    rig.SendAll();
+    rig.session->ReceivedEof();
+    EXPECT_EQ(rig.session->write_strayed(), *front != '\0') << front;
+  }
+  Ready unsent(mock::Era::kD);
+  ASSERT_EQ(After(&unsent, Sql("BEGIN")), kOpen);
+  unsent.Submit(kWrite);
+  unsent.SendAll();
+  unsent.Submit(kWrite);
+  unsent.session->ReceivedEof();
+  EXPECT_FALSE(unsent.session->write_strayed());
+
+  Ready full(mock::Era::kD);
+  full.node.On(Match().Sql("UPDATE"), Do().Failure(13, "database or disk is full"));
+  ASSERT_EQ(After(&full, Sql("BEGIN")), kOpen);
+  ASSERT_EQ(After(&full, Sql("UPDATE t SET x = 1")), kUnknown);
+  full.Submit(kWrite);
+  full.SendAll();
+  full.session->ReceivedEof();
+  EXPECT_TRUE(full.session->write_strayed());
 }
 
 TEST(SessionTransaction, EndsWithTheConnection) {
