@@ -306,8 +306,9 @@ static void test_free_inside(int mode, int acquire) {
     if (!(condition)) _exit(__LINE__ % 200 + 50); \
   } while (0)
 
-static void child(world *w, dqc_client *client, dqc_conn *conn) {
+static void child(world *w, dqc_client *client, dqc_conn *conn, dqc_tx *tx) {
   dqc_conn *other = (dqc_conn *)1;
+  dqc_tx *another = (dqc_tx *)1;
   const dqc_node node = {1, "127.0.0.1:1", DQC_ROLE_VOTER, 0};
   probe p = {0};
   alarm(20);
@@ -322,6 +323,14 @@ static void child(world *w, dqc_client *client, dqc_conn *conn) {
   CHILD(dqc_client_leader(client, NULL, 0) == 0);
   CHILD(stats_of(client).submitted == 0);
   CHILD(exec_async(conn, "SELECT 1", &p) == DQC_E_FORKED);
+  CHILD(dqc_tx_new(client, NULL, &another, NULL) == DQC_E_FORKED && another == NULL);
+  CHILD(dqc_tx_begin_async(tx, NULL, NULL, NULL, NULL) == DQC_E_FORKED);
+  CHILD(dqc_tx_commit_async(tx, NULL, NULL, NULL, NULL) == DQC_E_FORKED);
+  CHILD(dqc_tx_rollback_async(tx, NULL, NULL, NULL, NULL, NULL) == DQC_E_FORKED);
+  CHILD(dqc_tx_begin(tx, &other, NULL) == DQC_E_FORKED && other == NULL);
+  CHILD(dqc_tx_commit(tx, NULL) == DQC_E_FORKED);
+  CHILD(dqc_tx_rollback(tx, NULL, NULL) == DQC_E_FORKED);
+  dqc_tx_free(tx);
   dqc_client_free(client);
   dqc_conn_free(conn);
   dqc_loop_free(w->loop);
@@ -336,15 +345,18 @@ static void test_fork(int mode) {
   int status = 0;
   dqc_client *client = client_open(&w, mode, "normal", 0);
   dqc_conn *conn = lease(&w, client);
+  dqc_tx *tx = NULL;
+  OK(dqc_tx_new(client, NULL, &tx, &error));
   const pid_t pid = fork();
   CHECK(pid >= 0);
-  if (pid == 0) child(&w, client, conn);
+  if (pid == 0) child(&w, client, conn, tx);
   CHECK_EQ(waitpid(pid, &status, 0), pid);
   CHECK_EQ(status, 0);
   OK(exec_async(conn, "INSERT INTO t VALUES(1)", &p[0])); /* the parent's goes on */
   OK(c_exec(client, "INSERT INTO t VALUES(1)", &p[1]));
   until_done(&w, p, 2);
   CHECK(p[0].status == DQC_OK && p[1].status == DQC_OK);
+  dqc_tx_free(tx);
   give_back(conn);
   client_end(&w, client);
 }

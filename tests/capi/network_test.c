@@ -10,6 +10,7 @@
 #include <netinet/tcp.h>
 #include <poll.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <sys/socket.h>
 
 /* ------------------------------------------------------------------------------------- resolver */
@@ -65,6 +66,66 @@ __attribute__((visibility("default"))) int getaddrinfo(const char *node, const c
     CHECK_EQ(next(it.host[i], it.port[i], &numeric, tail), 0);
   }
   return *out == NULL ? EAI_NONAME : 0;
+}
+
+/* --------------------------------------------------------------------------------- quick ACKs */
+
+typedef int (*setter)(int, int, int, const void *, socklen_t);
+
+static atomic_int g_quick_acks; /* asked for; by the thread of a threaded loop, too */
+
+__attribute__((visibility("default"))) int setsockopt(int fd, int level, int option,
+                                                      const void *value, socklen_t size) {
+  setter next;
+  void *symbol = dlsym(RTLD_NEXT, "setsockopt");
+  memcpy(&next, &symbol, sizeof(next));
+  if (level == IPPROTO_TCP && option == TCP_QUICKACK) atomic_fetch_add(&g_quick_acks, 1);
+  return next(fd, level, option, value, size);
+}
+
+/* ------------------------------------------------------------------------------------------ SIGPIPE */
+
+typedef ssize_t (*sender)(int, const void *, size_t, int);
+typedef ssize_t (*message_sender)(int, const struct msghdr *, int);
+
+static atomic_int g_sent[2],
+    g_unguarded; /* by send(), by sendmsg(); of these without MSG_NOSIGNAL */
+
+static void sent(int way, int flags) {
+  atomic_fetch_add(&g_sent[way], 1);
+  if ((flags & MSG_NOSIGNAL) == 0) atomic_fetch_add(&g_unguarded, 1);
+}
+
+__attribute__((visibility("default"))) ssize_t send(int fd, const void *data, size_t size,
+                                                    int flags) {
+  sender next;
+  void *symbol = dlsym(RTLD_NEXT, "send");
+  memcpy(&next, &symbol, sizeof(next));
+  sent(0, flags);
+  return next(fd, data, size, flags);
+}
+
+__attribute__((visibility("default"))) ssize_t sendmsg(int fd, const struct msghdr *message,
+                                                       int flags) {
+  message_sender next;
+  void *symbol = dlsym(RTLD_NEXT, "sendmsg");
+  memcpy(&next, &symbol, sizeof(next));
+  sent(1, flags);
+  return next(fd, message, flags);
+}
+
+/* ---------------------------------------------------------------------------- sockets and exec() */
+
+typedef int (*maker)(int, int, int);
+
+static atomic_int g_inheritable; /* sockets made without SOCK_CLOEXEC: fork() may come in between */
+
+__attribute__((visibility("default"))) int socket(int domain, int type, int protocol) {
+  maker next;
+  void *symbol = dlsym(RTLD_NEXT, "socket");
+  memcpy(&next, &symbol, sizeof(next));
+  if ((type & SOCK_CLOEXEC) == 0) atomic_fetch_add(&g_inheritable, 1);
+  return next(domain, type, protocol);
 }
 
 /* ------------------------------------------------------------------------------------ listeners */
@@ -357,6 +418,22 @@ static void test_socket_options(void) {
   expect_options(OPTIONS("keepalive_idle", "0", "tcp_user_timeout", "0"), 0, 0, 0, 0);
 }
 
+/* A result that takes several reads is acknowledged at once, unless the option says no. */
+static void test_quick_ack(int mode, const char *quick_ack, int expected) {
+  world w;
+  probe p = {0};
+  world_begin(&w, mode, "big_result", 20000);
+  set(w.config, "read_buffer", "4KiB");
+  set(w.config, "quick_ack", quick_ack);
+  world_connect(&w);
+  atomic_store(&g_quick_acks, 0);
+  OK(query_async(w.conn, "SELECT n FROM t", &p));
+  until_done(&w, &p, 1);
+  CHECK_EQ(p.rows, 20000);
+  CHECK_EQ(atomic_load(&g_quick_acks) > 0, expected);
+  world_end(&w);
+}
+
 /* ------------------------------------------------------------------------------------ first segment */
 
 static void DQC_CALL give_records(void *user_data, const char *address, dqc_dial *dial) {
@@ -407,8 +484,13 @@ int main(void) {
     test_slow_name(mode);
     test_ipv6(mode);
     test_first_segment(mode);
+    test_quick_ack(mode, "true", 1);
+    test_quick_ack(mode, "false", 0);
   }
   test_families(DRIVEN);
   test_socket_options();
+  CHECK_EQ(atomic_load(&g_inheritable), 0);
+  CHECK(atomic_load(&g_sent[0]) > 0 && atomic_load(&g_sent[1]) > 0);
+  CHECK_EQ(atomic_load(&g_unguarded), 0); /* a write to a peer that has gone would raise SIGPIPE */
   return 0;
 }

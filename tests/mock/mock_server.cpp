@@ -49,7 +49,7 @@ sockaddr_in Loopback(uint16_t port) {
 
 // A socket bound to this port (0: any), which refuses connections before it listens.
 int BoundSocket(uint16_t port) {
-  const int fd = ::socket(AF_INET, SOCK_STREAM, 0);
+  const int fd = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
   Check(fd >= 0, "mock: socket");
   SetNonBlocking(fd);
   const int one = 1;

@@ -233,6 +233,28 @@ TEST(ClientConfig, Limits) {
   EXPECT_EQ(limits.files, 7U);
   EXPECT_EQ(limits.address_bytes, 77U);
   EXPECT_EQ(limits.file_name_bytes, 77U);
+
+  Config all;  // each option reaches the limit of its name
+  const char* const keys[] = {"max_message", "max_columns", "max_column_name", "max_rows",
+                              "max_frames",  "max_result",  "max_error_text",  "max_params",
+                              "max_nodes",   "max_address", "max_files",       "max_file_name"};
+  for (size_t i = 0; i < std::size(keys); ++i) {
+    const size_t value = (i == 0 ? 65536U : 100U) + i;
+    ASSERT_EQ(Error(all.Set(keys[i], std::to_string(value))), "ok") << keys[i];
+  }
+  limits = all.limits();
+  EXPECT_EQ(limits.message_bytes, 65536U);
+  EXPECT_EQ(limits.columns, 101U);
+  EXPECT_EQ(limits.column_name_bytes, 102U);
+  EXPECT_EQ(limits.rows, 103U);
+  EXPECT_EQ(limits.frames, 104U);
+  EXPECT_EQ(limits.result_bytes, 105U);
+  EXPECT_EQ(limits.error_text_bytes, 106U);
+  EXPECT_EQ(limits.params, 107U);
+  EXPECT_EQ(limits.servers, 108U);
+  EXPECT_EQ(limits.address_bytes, 109U);
+  EXPECT_EQ(limits.files, 110U);
+  EXPECT_EQ(limits.file_name_bytes, 111U);
 }
 
 TEST(ClientConfig, TextKeys) {
