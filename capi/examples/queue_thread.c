@@ -42,8 +42,8 @@ static dqc_status submit(dqc_conn *db, struct progress *progress, const char *sq
   return status;
 }
 
-/* The operations of a connection run in this order: no answer needs to be awaited in between.
- * (A real program would look at each answer before it sends the COMMIT.) */
+/* The operations of a connection run in this order: no answer needs to be awaited in between. The
+ * COMMIT itself waits for the answers before it, and fails unsent if one of them is a failure. */
 static dqc_status submit_all(dqc_conn *db, struct progress *progress, dqc_error **error) {
   dqc_status status;
   int i;

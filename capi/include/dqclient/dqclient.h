@@ -310,7 +310,8 @@ typedef struct dqc_cell {
 } dqc_cell;
 
 #if !defined(__cplusplus) && !defined(DQC_NO_VALUE_MACROS)
-/* Compound literals for C callers, as in: dqc_value args[] = {DQC_INT(42), DQC_STR("x")}; */
+/* Initialisers for C callers, as in: dqc_value args[] = {DQC_INT(42), DQC_STR("x")}; to assign one:
+ * args[0] = (dqc_value)DQC_INT(43); */
 #define DQC_INT(v) \
   { {.integer = (v)}, 0, NULL, DQC_INTEGER, 0 }
 #define DQC_REAL(v) \
@@ -545,8 +546,8 @@ DQC_API dqc_status DQC_CALL dqc_loop_run(dqc_loop *loop, int32_t mode, dqc_error
 
 /**
  * A descriptor that becomes readable when a driven loop has work: put it into poll(), epoll or an
- * event loop, then call dqc_loop_run(loop, DQC_RUN_NOWAIT). Ask dqc_loop_timeout_ms() before each
- * wait.
+ * event loop, level-triggered, then call dqc_loop_run(loop, DQC_RUN_NOWAIT). Ask
+ * dqc_loop_timeout_ms() before each wait.
  * @return the descriptor, owned by the loop; -1 for a loop that is not driven.
  * @threading owner @since 0.1
  */
@@ -573,8 +574,13 @@ DQC_API void DQC_CALL dqc_loop_free(dqc_loop *loop);
  */
 DQC_API dqc_status DQC_CALL dqc_queue_new(dqc_queue **out, dqc_error **error);
 
-/** A descriptor that is readable while events wait; never read it. Owned by the queue. @threading
- * any @since 0.1 */
+/**
+ * A descriptor that is readable while events wait; never read it. It is meant for level-triggered
+ * waiting: watched with EPOLLET or EV_CLEAR it tells only that the queue was empty before, so dispatch
+ * until dqc_queue_dispatch() returns 0.
+ * @return the descriptor, owned by the queue; -1 if the system gives none, or after a fork().
+ * @threading any @since 0.1
+ */
 DQC_API int DQC_CALL dqc_queue_fd(const dqc_queue *queue);
 
 /**
