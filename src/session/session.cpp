@@ -139,7 +139,7 @@ void Session::Abandon(Operation* op, const Status& status, Time now) {
     const bool last = request->step == Step::kMain || request->step == Step::kPrepare;
     if (last && !op->own_transaction) EndExclusive(op);  // nothing of it will follow
   }
-  StartDraining(now);
+  UpdateDraining(now);
 }
 
 // Takes back a request no byte of which has left, and ends what was begun before it.
@@ -155,7 +155,7 @@ void Session::Withdraw(Operation* op, Request* request, Time now) {
     return;
   }
   if (op->own_transaction) {
-    StartDraining(now);
+    UpdateDraining(now);
     return StepDone(op, Step::kMain, op->status, now);  // rolls back
   }
   if (step == Step::kPrepare) {
@@ -184,13 +184,21 @@ void Session::DropDrained(const char* why, const char* option) {
            .WithNode(options_.node));
 }
 
-// Each thing that was left behind has the whole budget; a close has one for all.
+// Is the next answer that of something nobody waits for any more?
+bool Session::WaitsForLeftovers() const {
+  const Request* head = outstanding_.front();
+  if (head == nullptr) return exclusive_ != nullptr && exclusive_->abandoned;
+  return head->op != nullptr ? head->op->abandoned : abandoned_requests_ > 0;
+}
+
+// Each thing that was left behind has the whole budget, from its turn on: what is in front of it has
+// its own time. A close has one budget for all.
 void Session::UpdateDraining(Time now) {
-  if (!std::exchange(drain_progress_, false)) return;
+  const bool progress = std::exchange(drain_progress_, false);
   if (state_ == State::kClosing || state_ == State::kClosed) return;
-  drain_deadline_ = kNever;
-  const bool more = abandoned_requests_ > 0 || (exclusive_ != nullptr && exclusive_->abandoned);
-  if (more) StartDraining(now);
+  const bool waits = WaitsForLeftovers();
+  if (progress || !waits) drain_deadline_ = kNever;
+  if (waits) StartDraining(now);
 }
 
 // Among those that have been started.

@@ -127,6 +127,7 @@ class Session {
   void StartDraining(Time now);
   bool DrainsToTheEnd() const noexcept;  // the server leaks what is dropped in mid-stream
   void DropDrained(const char* why, const char* option);
+  bool WaitsForLeftovers() const;
   void UpdateDraining(Time now);
   Status Refuse() const;
   Phase Reached() const;

@@ -327,6 +327,27 @@ TEST(SessionCancel, DrainTimeStartsAgainWithProgress) {
   ExpectUsable(rig);
 }
 
+// What is in front of it, and is waited for, takes the time that it has.
+TEST(SessionCancel, DrainTimeBeginsWhenItIsItsTurn) {
+  for (const bool stream : {false, true}) {
+    Ready rig(mock::Era::kA);
+    rig.node.On(Match().Sql("slow1"), Do().Stall(1).Default());
+    rig.node.On(Match().Sql("slow2"), Do().Stall(2).Default());
+    const Op first = rig.Submit(stream ? "SELECT slow1" : "DELETE FROM slow1");
+    const Op second = rig.Submit("SELECT slow2");
+    rig.Flow();
+    rig.session->Cancel(second->id, rig.now);
+    rig.Advance(5'000'000);
+    ASSERT_EQ(rig.session->state(), State::kReady);
+    rig.node.Release(1);
+    rig.Flow();
+    EXPECT_TRUE(first->status.ok());
+    EXPECT_EQ(rig.session->next_deadline(), rig.now + 1'000'000);
+    rig.Advance(1'000'000);
+    EXPECT_EQ(rig.session->state(), State::kClosed);
+  }
+}
+
 // The write lock is not held until somebody reads the answers.
 TEST(SessionCancel, RollbackOfOurOwnLeavesAtOnce) {
   for (const bool begun : {false, true}) {
