@@ -90,7 +90,7 @@ Operation* Pool::Find(uint64_t op_id) const {
 
 bool Pool::Cancel(uint64_t op_id, Time now) {
   Operation* op = Find(op_id);
-  if (op == nullptr) return CancelMember(op_id);
+  if (op == nullptr) return CancelMember(op_id, now);
   (void)(readers_.Remove(op) || writers_.Remove(op) || delayed_.Remove(op));
   End(IntrusivePtr<Operation>::Adopt(op),
       Status::Make(Code::kCancelled, "cancelled by the application").With(Phase::kRequest));

@@ -164,7 +164,8 @@ class Pool {
   void EndCut(std::unique_ptr<Group> group, Time now);
   void CommitAgain(Time now);
   void ExpireMembers(Time now);
-  bool CancelMember(uint64_t op_id);
+  void DropIfUnawaited(uint64_t id, Time now);
+  bool CancelMember(uint64_t op_id, Time now);
   static Status Closed();
   static Time GroupDeadline(const Group& group);
   void ExpireOperations(Time now);

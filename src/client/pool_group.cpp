@@ -306,13 +306,8 @@ void Pool::ExpireMembers(Time now) {
   for (size_t i = conns_.size(); i-- > 0;) {
     Group* group = conns_[i].group.get();
     if (group == nullptr || (group->begun && !group->committing)) continue;
-    bool any = false;
     for (Member& member : group->members) {
-      if (!member.op) continue;
-      if (member.op->deadline > now) {
-        any = true;
-        continue;
-      }
+      if (!member.op || member.op->deadline > now) continue;
       const Status late =
           Status::Make(Code::kTimeout,
                        "deadline passed in the transaction shared with other writes")
@@ -320,8 +315,15 @@ void Pool::ExpireMembers(Time now) {
       End(std::exchange(member.op, nullptr),
           group->committing ? late.With(Outcome::kMaybeExecuted) : late);
     }
-    if (!any) Discard(conns_[i].id, now);  // nobody waits for its answer any more
+    DropIfUnawaited(conns_[i].id, now);
   }
+}
+
+// A BEGIN or COMMIT that nobody waits for any more has no deadline, and others wait behind it.
+void Pool::DropIfUnawaited(uint64_t id, Time now) {
+  const std::vector<Member>& members = FindConn(id)->group->members;
+  const auto waits = [](const Member& m) { return m.op.get() != nullptr; };
+  if (std::none_of(members.begin(), members.end(), waits)) Discard(id, now);
 }
 
 void Pool::CommitAgain(Time now) {
@@ -333,8 +335,8 @@ void Pool::CommitAgain(Time now) {
 }
 
 // A member that is not sent yet, or was answered; those in between are the session's.
-bool Pool::CancelMember(uint64_t op_id) {
-  for (Conn& conn : conns_) {
+bool Pool::CancelMember(uint64_t op_id, Time now) {
+  for (const Conn& conn : conns_) {
     Group* group = conn.group.get();
     if (group == nullptr || (group->begun && !group->committing)) continue;
     for (Member& member : group->members) {
@@ -343,6 +345,8 @@ bool Pool::CancelMember(uint64_t op_id) {
           Status::Make(Code::kCancelled, "cancelled by the application").With(Phase::kRequest);
       End(std::exchange(member.op, nullptr),
           group->committing ? cancelled.With(Outcome::kMaybeExecuted) : cancelled);
+      DropIfUnawaited(conn.id, now);
+      Serve(now);
       return true;
     }
   }

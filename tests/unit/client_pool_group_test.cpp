@@ -345,6 +345,18 @@ TEST_F(PoolGroupTest, CancelOfAMemberNotYetSent) {
   EXPECT_THAT(host.Take(), ElementsAre(End(2, Code::kCancelled), "run 3 on 1"));
 }
 
+// BEGIN has no deadline of its own: the writes that come later do not wait behind it.
+TEST_F(PoolGroupTest, AGroupThatAllCancelledBeforeItBeganIsDropped) {
+  Gather(2);
+  EXPECT_TRUE(pool->Cancel(2, now));
+  EXPECT_TRUE(pool->Cancel(3, now));
+  EXPECT_THAT(host.Take(),
+              ElementsAre(End(2, Code::kCancelled), End(3, Code::kCancelled), "discard 1"));
+  Write(4);
+  Open(2);
+  EXPECT_THAT(host.Take(), ElementsAre("run 4 on 2"));
+}
+
 TEST_F(PoolGroupTest, CancelDuringTheCommitMayHaveHappened) {
   Begun(2);
   Done(1);
