@@ -72,7 +72,7 @@ Status Session::Submit(IntrusivePtr<Operation> op, Time now) {
         Code::kMisuse,
         "the connection has no database (option \"database\" is empty): no SQL on it");
   }
-  if (pending_.size() >= options_.queue_max) {
+  if (pending_.size() >= options_.queue_max && op->kind != OpKind::kFinalize) {
     return Status::Make(Code::kLimit,
                         "already " + std::to_string(pending_.size()) +
                             " operations wait on this connection (option \"queue_max\")");

@@ -129,6 +129,31 @@ static void test_cancel_streaming(int mode) {
   world_end(&w);
 }
 
+/* A statement is freed on the server, however much waits. */
+static void test_finalize_behind_a_full_queue(int mode) {
+  enum { FINALIZE = 7 };
+  world w;
+  probe p[4] = {{0}};
+  world_begin(&w, mode, "delay", 50);
+  set(w.config, "queue_max", "1");
+  world_connect(&w);
+  OK(dqc_conn_prepare_async(w.conn, "INSERT INTO t VALUES(1)", DQC_CSTR, NULL, on_event, &p[0],
+                            NULL, &error));
+  until_done(&w, p, 1);
+  OK(exec_async(w.conn, "BEGIN", &p[1]));
+  sleep_ms(10);
+  OK(exec_async(w.conn, "COMMIT", &p[2])); /* waits for the answer, and fills the queue */
+  sleep_ms(10);
+  ++g_inside;
+  dqc_stmt_free(p[0].stmt);
+  --g_inside;
+  until_done(&w, p, 3);
+  OK(exec_async(w.conn, "INSERT INTO t VALUES(1)", &p[3]));
+  until_done(&w, p, 4);
+  CHECK_EQ(mock_server_requests(w.mock, FINALIZE), 1);
+  world_end(&w);
+}
+
 static void test_timeouts(int mode) {
   world w;
   probe p[4] = {{0}};
@@ -286,6 +311,7 @@ int main(void) {
     test_cancel_at_once(mode);
     test_cancel_sent(mode);
     test_cancel_streaming(mode);
+    test_finalize_behind_a_full_queue(mode);
     test_timeouts(mode);
     test_refused(mode);
     test_close(mode);
