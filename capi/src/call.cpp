@@ -40,7 +40,7 @@ void Call::Dispose() {
 
 dqc_conn* Call::TakeLease() noexcept {
   if (!lease || !status.ok() || !connection) return nullptr;
-  if (!lease->shared->target) lease->shared->target = connection;  // else Tx::Done() has set it
+  if (!lease->shared->target) lease->shared->LeaseOf(connection, holder);  // else Tx::Done() did
   lease->shared->loop->AddUser();
   return lease.release();
 }

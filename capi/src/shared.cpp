@@ -158,9 +158,8 @@ IntrusivePtr<Call> Shared::NewCall(session::OpKind kind, const dqc_call_options*
 }
 
 Status Shared::Dispatch(IntrusivePtr<Call> call) {
-  if (returned) {
-    return Status::Make(Code::kClosed, "the connection was given back to its client");
-  }
+  if (returned) return net::Connection::GivenBack();
+  call->holder = holder;
   return target->Submit(IntrusivePtr<net::QueuedOperation>::Adopt(call.Detach()));
 }
 
@@ -175,6 +174,7 @@ Status Shared::Submit(IntrusivePtr<Call> call, dqc_callback callback, void* user
   DQC_TRY(MayTell());
   call->callback = callback;
   call->user_data = user_data;
+  call->silent = callback == nullptr;
   call->out = IntrusivePtr<net::EventQueue>::Share(target->out());
   const uint64_t id = call->id;
   DQC_TRY(Dispatch(std::move(call)));

@@ -34,8 +34,13 @@ class Shared : public RefCounted<Shared> {
   const bool strong_reads;
   const bool leased;
   session::Time deadline_max = session::kNever;  // of a transaction: no call lasts longer
+  uint32_t holder = 0;                           // of the lease, as its connection counts them
   std::atomic<bool> returned{false};  // the lease is over: nothing may be submitted any more
 
+  void LeaseOf(IntrusivePtr<net::Connection> leased_connection, uint32_t by) {
+    target = std::move(leased_connection);
+    holder = by;
+  }
   net::Connection* connection() const { return static_cast<net::Connection*>(target.get()); }
   net::Client* client() const { return static_cast<net::Client*>(target.get()); }
   // Where the target's events go.

@@ -104,7 +104,8 @@ void Tx::Done(const Call& call) {
     state_ = call.again ? State::kIdle : State::kEnded;
   } else {
     state_ = call.status.ok() ? State::kOpen : State::kIdle;
-    if (call.status.ok()) lease_->target = call.connection;  // Free() may come before TakeLease()
+    if (call.status.ok())  // Free() may come before TakeLease()
+      lease_->LeaseOf(call.connection, call.holder);
   }
 }
 

@@ -275,7 +275,10 @@ bool Client::ProcessOne() {
       EndDoubt(given.attempt, now);
       return true;
     }
-    if (Slot* slot = FindSlot(given.attempt)) slot->pooled = true;
+    if (Slot* slot = FindSlot(given.attempt)) {
+      slot->pooled = true;
+      AskMembers(slot);  // in front of the first operation, which may take its time
+    }
     if (options_.watch_us > 0 && watch_at_ == kNever) watch_at_ = now + options_.watch_us;
     pool_.OnOpened(given.request, given.attempt, now);
     return true;
@@ -293,6 +296,7 @@ bool Client::ProcessOne() {
   if (!returned_.empty()) {
     Slot* slot = returned_.back();
     returned_.pop_back();
+    (void)slot->connection->NewHolder();
     slot->connection->CancelAll();
     const session::Session& session = slot->connection->session();
     if (!Usable(*slot)) {
@@ -314,15 +318,25 @@ bool Client::ProcessOne() {
     }
     return true;
   }
-  if (!refresh_members_ || refreshing_) return false;
+  if (!refresh_members_) return false;
   for (const auto& slot : slots_) {
-    if (!slot->pooled || !Usable(*slot)) continue;
-    refresh_members_ = false;
-    refreshing_ = true;
-    RunInternal(slot.get(), InternalOperation::Cluster());
-    return true;
+    if (!slot->pooled || !Usable(*slot) || !slot->connection->session().idle()) continue;
+    if (AskMembers(slot.get())) return true;
   }
   return false;
+}
+
+bool Client::AskMembers(Slot* slot) noexcept {
+  if (!refresh_members_ || refreshing_) return false;
+  try {
+    auto ask = InternalOperation::Cluster();
+    refresh_members_ = false;
+    refreshing_ = true;
+    RunInternal(slot, std::move(ask));
+    return true;
+  } catch (const std::bad_alloc&) {
+    return false;  // another time
+  }
 }
 
 void Client::HandleDone(IntrusivePtr<QueuedOperation> op) {

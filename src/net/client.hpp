@@ -166,6 +166,7 @@ class Client final : public Target,
   std::unique_ptr<Slot> TakeSlot(uint64_t id);
   static void Detach(const Slot& slot) noexcept;
   static bool Usable(const Slot& slot);
+  bool AskMembers(Slot* slot) noexcept;  // if they are to be asked for
   void RunInternal(Slot* slot, IntrusivePtr<InternalOperation> op);
   void Hand(const IntrusivePtr<QueuedOperation>& op);
   template <typename Make>

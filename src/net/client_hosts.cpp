@@ -317,7 +317,7 @@ void Client::Run(uint64_t conn, IntrusivePtr<session::Operation> op) {
 void Client::Lease(uint64_t conn, IntrusivePtr<session::Operation> op) {
   auto queued = IntrusivePtr<QueuedOperation>::Adopt(static_cast<QueuedOperation*>(op.Detach()));
   queued->connection = FindSlot(conn)->connection;
-  queued->connection->NewHolder();
+  queued->holder = queued->connection->NewHolder();
   queued->completed = true;
   if (queued->tx) queued->tx->connection = queued->connection;
   Emit(std::move(queued));

@@ -32,6 +32,7 @@ void Client::EndTransaction(const IntrusivePtr<QueuedOperation>& op) {
   Transaction& tx = *op->tx;
   op->Retain();
   endings_.PushBack(op.get());
+  if (tx.connection) (void)tx.connection->NewHolder();  // nothing of the application's follows
   // What it left behind for good would be done twice.
   if (tx.connection && tx.connection->session().write_strayed()) tx.perhaps_done = true;
   if (op->rolls_back) {

@@ -68,6 +68,7 @@ Status Connection::Run(IntrusivePtr<QueuedOperation> op) {
     StartConnecting(std::move(op));
     return {};
   }
+  if (op->holder != 0 && op->holder != static_cast<uint32_t>(untold_ >> 32)) return GivenBack();
   if (op->held_back && op->behind.ok() && op->failures_before != failures_) op->behind = Unheard();
   Status status;
   try {
@@ -206,16 +207,30 @@ Status Connection::Pause(uint64_t op_id, bool pause) {
 void Connection::HoldBack(QueuedOperation* commit) const noexcept {
   commit->held_back = true;
   commit->failures_before = failures_;
-  if (static_cast<uint32_t>(untold_) != 0) commit->behind = Unheard();
+  if (static_cast<uint32_t>(untold_) != 0 || silent_ != 0) commit->behind = Unheard();
 }
 
+// HoldBack, on another thread, reads the number of failures first: it is raised last here.
 void Connection::CountFailure(QueuedOperation* op) noexcept {
+  if (op->silent) {
+    if (session_.transaction() != session::TxState::kNone) ++silent_;
+  } else {
+    op->untold_by = static_cast<uint32_t>(untold_++ >> 32);
+    op->untold = true;
+  }
   ++failures_;
-  op->untold_by = static_cast<uint32_t>(untold_++ >> 32);
-  op->untold = true;
 }
 
-void Connection::NewHolder() noexcept { untold_ = ((untold_ >> 32) + 1) << 32; }
+uint32_t Connection::NewHolder() noexcept {
+  silent_ = 0;
+  const uint64_t next = (untold_ >> 32) + 1;
+  untold_ = next << 32;
+  return static_cast<uint32_t>(next);
+}
+
+Status Connection::GivenBack() {
+  return Status::Make(Code::kClosed, "the connection was given back to its client");
+}
 
 void Connection::Told(uint32_t holder) noexcept {
   uint64_t before = untold_;
@@ -465,6 +480,8 @@ void Connection::OnRows(IntrusivePtr<session::Batch> batch) noexcept {
 void Connection::OnDone(IntrusivePtr<session::Operation> op) noexcept {
   Publish();
   auto* queued = static_cast<QueuedOperation*>(op.Detach());
+  // Told of by a COMMIT that was refused, or of no interest any more.
+  if (queued->held_back || session_.transaction() == session::TxState::kNone) silent_ = 0;
   if (queued->owned) {
     const auto owned = IntrusivePtr<QueuedOperation>::Adopt(queued);
     if (owner_ != nullptr) owner_->OnOwnedDone(owned);

@@ -40,6 +40,8 @@ class Connection final : public Target, private session::Sink, private Dialer::O
   void GiveUp() noexcept override;  // ends everything, drains, closes
   void AbandonAfterFork() noexcept override;
 
+  static Status GivenBack();  // why a lease cannot be used any more
+
   // --- any thread
   void PostSubmit(const IntrusivePtr<QueuedOperation>& op) noexcept;
   void Return() noexcept;  // whom it was leased to is done with it; once per lease
@@ -64,7 +66,9 @@ class Connection final : public Target, private session::Sink, private Dialer::O
   void ResumeHere() noexcept;
   void CancelAll() noexcept;
   void Cut(const Status& status) noexcept;  // as if it had broken
-  void NewHolder() noexcept;                // it is leased: what was before is nothing to that one
+  // Another lease begins, or one ends: what was before is nothing to the next, and what comes late is
+  // refused. Tells the number of the new one.
+  uint32_t NewHolder() noexcept;
   // Since when the node owes an answer and says nothing; kNever if it owes none.
   session::Time silent_since() const {
     return session_.wants_read() ? owed_since_ : session::kNever;
@@ -114,6 +118,7 @@ class Connection final : public Target, private session::Sink, private Dialer::O
   session::Session session_;
   std::atomic<uint64_t> failures_{0};  // of SQL, so far; written by the loop's thread
   std::atomic<uint64_t> untold_{0};    // number of the holder << 32 | failures it has not heard of
+  std::atomic<uint32_t> silent_{0};  // failures that only a COMMIT can tell of, in this transaction
   ConnectionOwner* owner_ = nullptr;
   void* owner_data_ = nullptr;
   IntrusivePtr<Dialer> dialer_;

@@ -13,7 +13,8 @@ void QueuedOperation::ResetQueued() {
   out = nullptr;
   target = nullptr;
   connection = nullptr;
-  owned = rolls_back = again = cut = untold = false;
+  owned = rolls_back = again = cut = untold = silent = false;
+  holder = 0;
   tx = nullptr;
   failure = Status();
   node.clear();

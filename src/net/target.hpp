@@ -69,6 +69,9 @@ class QueuedOperation : public session::Operation {
   std::string node;  // of a client's: to be asked in the leader's place; empty: the leader
   bool cut = false;  // of a client's: ran on a leader that was silent, and was cut off
 
+  uint32_t holder = 0;  // of the lease that it was submitted through; 0: of none
+  bool silent = false;  // its end is told to nobody
+
   uint64_t failures_before = 0;  // a COMMIT: of its connection, when it was asked for
   bool untold = false;           // it failed, and the application has not heard of it
   uint32_t untold_by = 0;        // the holder of the connection then

@@ -9,6 +9,11 @@ static void until_exec(world *w, const char *sql) {
   CHECK_EQ(p.status, DQC_OK);
 }
 
+static dqc_status query_async_silent(world *w) {
+  return dqc_conn_query_async(w->conn, "SELECT * FROM t", DQC_CSTR, NULL, 0, NULL, NULL, NULL, NULL,
+                              NULL);
+}
+
 static void expect_refused(const probe *p, world *w) {
   CHECK_EQ(p->status, DQC_E_SQL);
   CHECK_EQ(p->outcome, DQC_OUTCOME_NOT_EXECUTED);
@@ -72,6 +77,27 @@ static void test_failure_behind(int mode) {
   CHECK(p[0].status == DQC_OK && p[1].status == DQC_OK && p[2].status == DQC_E_TIMEOUT);
   CHECK_EQ(p[3].status, DQC_E_SQL);
   CHECK_EQ(mock_server_sql_count(w.mock, "COMMIT"), 1);
+  world_end(&w);
+}
+
+/* Nobody is told of failures of calls without a callback, but by the COMMIT that they stop. */
+static void test_no_callback(int mode) {
+  world w;
+  probe p[2] = {{0}};
+  world_open(&w, mode, "failure_prefix", 0);
+  OK(query_async_silent(&w)); /* no transaction: of no interest */
+  until_exec(&w, "BEGIN");
+  until_exec(&w, "COMMIT");
+  until_exec(&w, "BEGIN");
+  OK(query_async_silent(&w));
+  until_exec(&w, "INSERT INTO t VALUES(1)"); /* its event has been delivered to nobody */
+  OK(exec_async(w.conn, "COMMIT", &p[0]));
+  until_done(&w, p, 1);
+  CHECK_EQ(p[0].status, DQC_E_SQL);
+  CHECK_EQ(mock_server_sql_count(w.mock, "COMMIT"), 1);
+  OK(exec_async(w.conn, "COMMIT", &p[1])); /* by who has been told now */
+  until_done(&w, p, 2);
+  CHECK_EQ(p[1].status, DQC_OK);
   world_end(&w);
 }
 
@@ -213,6 +239,7 @@ int main(void) {
     test_failure_ahead(mode);
     test_cancelled_ahead(mode);
     test_failure_behind(mode);
+    test_no_callback(mode);
     if (mode == ATTACHED) continue; /* no blocking calls there */
     test_freed_in_a_callback(mode);
     test_behind_a_cursor(mode);

@@ -67,6 +67,23 @@ TEST(MockLoss, AnAnswerAndTheEndBehindIt) {
   EXPECT_EQ(second.reply.failure.outcome, DQC_OUTCOME_NOT_EXECUTED) << second.reply;
 }
 
+// The members are asked for in front of the first operation: behind it, the question would run out of
+// its own time, and be waited for in vain.
+TEST(MockLoss, ALongFirstOperation) {
+  mock::Server server(Era::kA);
+  server.On(Sql("INSERT"), Do().Delay(1'200).Default());
+  const Client client(
+      "dqlite://" + server.address() + "/test?connect_timeout=300ms&drain_timeout=200ms&silence=0",
+      false, DQC_LOOP_DRIVEN);
+  Pending first;
+  ASSERT_EQ(client.ExecAsync(kWrite, &first), DQC_OK);
+  ASSERT_TRUE(client.RunUntil([&] { return server.Count(Sql("INSERT")) == 1; }));
+  EXPECT_EQ(server.Count(Match(RequestType::kCluster)), 1u);
+  ASSERT_TRUE(client.RunUntil([&] { return first.done > 0; }));
+  EXPECT_TRUE(first.reply.ok()) << first.reply;
+  EXPECT_EQ(client.Stats().opened, 1u);
+}
+
 // A group begins with a question about the schema: if nobody answers it, nothing waits behind it.
 TEST(MockLoss, AQuestionOfOurOwnThatIsNotAnswered) {
   mock::Server server(Era::kD);

@@ -973,9 +973,8 @@ DQC_API dqc_status DQC_CALL dqc_tx_begin(dqc_tx *tx, dqc_conn **out, dqc_error *
 /**
  * COMMIT, when all that was submitted before is answered. If some of it failed, and the application has
  * not been told of that by now, nothing is committed (DQC_E_SQL). One that meets a checkpoint is
- * repeated. The event's status is DQC_OK; DQC_AGAIN if nothing
- * was committed and there is time to begin again; or the failure, whose outcome says whether it was
- * committed.
+ * repeated. The event's status is DQC_OK; DQC_AGAIN if nothing was committed and there is time to
+ * begin again; or the failure, whose outcome says whether it was committed.
  * @param[in] callback,user_data nullable. @param[out] op nullable; for dqc_client_cancel().
  * @param[out] error nullable.
  * @return DQC_OK accepted; DQC_E_MISUSE if it is not open; DQC_E_CLOSED: rolled back; DQC_E_NOMEM;
@@ -1036,7 +1035,8 @@ DQC_API dqc_status DQC_CALL dqc_client_run_tx(dqc_client *client, const dqc_tx_o
  * Calls need not wait for those before: they leave together and are answered in order, and each is
  * executed even if one before it fails. But COMMIT (not RELEASE), as a statement of its own, leaves
  * when all before is answered, and fails unsent with DQC_E_SQL if something failed that the caller
- * had neither cancelled nor been told of when it asked. The transaction is still open then.
+ * had neither cancelled nor been told of when it asked; of a call without a callback nothing else
+ * tells. The transaction is still open then. A COMMIT inside a script does not wait like this.
  */
 
 /**
