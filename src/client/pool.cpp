@@ -10,6 +10,8 @@ using session::OpKind;
 
 namespace {
 
+constexpr Time kGrowAgain = 1'000'000;  // after a connection was refused, while others serve
+
 // Waits for its turn to write. A strong read does: it writes before it reads.
 bool IsWrite(const Operation& op) {
   if (op.keeps != session::Lease::kNone) return op.keeps == session::Lease::kWriter;
@@ -227,7 +229,11 @@ void Pool::OnOpened(uint64_t request, uint64_t id, Time now) {
 void Pool::OnRefused(uint64_t request, const Status& status, Time now) {
   openings_.erase(std::remove(openings_.begin(), openings_.end(), request), openings_.end());
   had_connection_ = false;
-  EndAll(status);
+  if (conns_.empty()) {
+    EndAll(status);
+  } else {  // as when the script of new connections is at odds with the database of today
+    grow_at_ = now + kGrowAgain;
+  }
   Serve(now);
 }
 
@@ -346,7 +352,7 @@ void Pool::Serve(Time now) {
 }
 
 // As many connections as there is work for, and no fewer than `min`.
-void Pool::Open(Time) {
+void Pool::Open(Time now) {
   const auto idle_soon =
       static_cast<size_t>(std::count_if(conns_.begin(), conns_.end(), [](const Conn& c) {
         return c.state == State::kIdle || (c.state == State::kChecking && c.hope != 0);
@@ -359,6 +365,8 @@ void Pool::Open(Time) {
   if (had_connection_ && conns_.size() < options_.min)
     want = std::max<size_t>(want, options_.min - conns_.size());
   want = std::min<size_t>(want, options_.max - std::min<size_t>(options_.max, conns_.size()));
+  if (conns_.empty() || grow_at_ <= now) grow_at_ = kNever;
+  if (want > 0 && grow_at_ != kNever) want = 0;
   while (openings_.size() < want) {
     openings_.push_back(next_request_);
     host_->Want(next_request_++);
@@ -385,7 +393,8 @@ void Pool::Close(Time deadline, Time now) {
 }
 
 Time Pool::next_deadline() const {
-  Time due = std::min(deadline_hint_, closing_ && !conns_.empty() ? close_deadline_ : kNever);
+  Time due = std::min(deadline_hint_, grow_at_);
+  if (closing_) due = conns_.empty() ? deadline_hint_ : std::min(deadline_hint_, close_deadline_);
   for (const Conn& conn : conns_) {
     if (conn.group) due = std::min(due, GroupDeadline(*conn.group));
     if (conn.state == State::kChecking && conn.hope != 0) due = std::min(due, conn.hope);

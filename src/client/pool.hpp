@@ -187,6 +187,7 @@ class Pool {
   bool had_connection_ = false;
   bool closing_ = false;
   Time close_deadline_ = kNever;
+  Time grow_at_ = kNever;  // not before, while there are connections: the last new one was refused
   Random random_;
   PoolStats stats_;
 };

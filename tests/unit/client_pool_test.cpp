@@ -267,6 +267,24 @@ TEST_F(PoolTest, AFinalRefusalEndsAllThatWait) {
   EXPECT_EQ(host.unwanted.size(), 1u);
 }
 
+TEST_F(PoolTest, ARefusalOfOneMoreConnectionLeavesTheOthersAtWork) {
+  ASSERT_TRUE(Submit(1, "SELECT 1").ok());
+  Open(1);
+  ASSERT_TRUE(Submit(2, "SELECT 2").ok());
+  ASSERT_TRUE(Submit(3, "SELECT 3").ok());
+  host.Take();
+  const size_t wanted = host.wanted.size();
+  pool->OnRefused(host.wanted.back(), Failed(Code::kSql), now);
+  EXPECT_THAT(host.Take(), IsEmpty());
+  EXPECT_EQ(host.wanted.size(), wanted);
+  Done(1);
+  EXPECT_THAT(host.Take(), ElementsAre("end 1", "run 2 on 1"));
+  EXPECT_EQ(pool->next_deadline(), now + kSecond);
+  now += kSecond;
+  pool->OnDeadline(now);
+  EXPECT_EQ(host.wanted.size(), wanted + 1);
+}
+
 TEST_F(PoolTest, CancelTakesOutWhatWaits) {
   ASSERT_TRUE(Submit(1, "SELECT 1").ok());
   EXPECT_TRUE(pool->Cancel(1, now));
