@@ -469,7 +469,8 @@ typedef void(DQC_CALL *dqc_log_callback)(void *user_data, const dqc_log_record *
 /**
  * Receive log records of the connections made with this configuration, where callbacks are called.
  * @param[in] level the least important level wanted. @param[in] callback nullable: no log.
- * @param[in] user_data passed on.
+ * @param[in] user_data passed on; must outlive the handles made with the configuration, and the loop
+ * and queue where records of theirs may still wait.
  * @param[out] error nullable.
  * @return DQC_OK; DQC_E_MISUSE for an unknown level.
  * @threading any, one at a time per object @since 0.1
@@ -506,7 +507,8 @@ typedef void(DQC_CALL *dqc_watch_callback)(void *user_data, const dqc_topology *
 /**
  * Hear of changes in the cluster of a client, where callbacks are called. What the client comes
  * across is told at once; with the option "watch_interval" it also looks for changes by itself.
- * @param[in] callback nullable: none. @param[in] user_data passed on. @param[out] error nullable.
+ * @param[in] callback nullable: none. @param[in] user_data passed on; must outlive the client, and
+ * the loop and queue where news of it may still wait. @param[out] error nullable.
  * @return DQC_OK.
  * @threading any, one at a time per object @since 0.1
  */
