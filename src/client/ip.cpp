@@ -81,7 +81,10 @@ bool IsMappedIpv4(const Ipv6& v6) {
 
 std::string FormatIpv4(const Ipv4& v4) {
   std::string out;
-  for (const uint8_t byte : v4) out += (out.empty() ? "" : ".") + std::to_string(byte);
+  for (const uint8_t byte : v4) {
+    if (!out.empty()) out += '.';
+    out += std::to_string(byte);
+  }
   return out;
 }
 

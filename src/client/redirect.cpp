@@ -142,7 +142,8 @@ Status AllowList::AddBlock(std::string_view entry, size_t slash) {
 Status AllowList::AddHost(std::string_view entry) {
   // IPv6 without a port needs no brackets here.
   const bool bare_v6 = ParseIpv6(entry).has_value();
-  const std::string text = bare_v6 ? "[" + std::string(entry) + "]" : std::string(entry);
+  std::string text(entry);
+  if (bare_v6) text.insert(0, 1, '[').append("]");
   const Result<Address> exact = ParseAddress(text, 0);
   const Result<Address> any = exact.ok() ? exact : ParseAddress(text, kDefaultPort);
   if (!any.ok()) return any.status();

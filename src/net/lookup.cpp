@@ -24,8 +24,9 @@ std::string Numeric(const addrinfo& info) {
                   NI_NUMERICHOST | NI_NUMERICSERV) != 0) {
     return {};
   }
-  const bool v6 = info.ai_family == AF_INET6;
-  const std::string text = (v6 ? "[" + std::string(host) + "]:" : std::string(host) + ":") + port;
+  std::string text = host;
+  if (info.ai_family == AF_INET6) text.insert(0, 1, '[').append("]");
+  text.append(":").append(port);
   const Result<client::Address> address = client::ParseAddress(text, 0);
   return address.ok() ? client::FormatAddress(*address) : std::string();
 }
