@@ -233,6 +233,19 @@ TEST_P(ClusterTest, PortInUseIsToldBeforeAnythingStarts) {
   }
 }
 
+TEST_P(ClusterTest, AddressesOfTheFolderStay) {
+  TestDir dir;
+  DevCluster first(ClusterOptions(server(), 1, dir.path()));
+  first.Start();
+  first.Stop();
+  auto options = ClusterOptions(server(), 1, dir.path());
+  options.port = 9;
+  DevCluster second(options);
+  const std::string message = ErrorOf([&] { second.Start(); });
+  EXPECT_NE(message.find(first.Address(0)), std::string::npos) << message;
+  EXPECT_NE(message.find("drop --port, or use another --dir"), std::string::npos) << message;
+}
+
 // What needs no particular server.
 class ClusterErrorTest : public LiveTest {};
 INSTANTIATE_TEST_SUITE_P(Servers, ClusterErrorTest, ::testing::Values("distro"),
@@ -246,6 +259,24 @@ TEST_P(ClusterErrorTest, MissingNodeProgram) {
   const std::string message = ErrorOf([&] { cluster.Start(); });
   EXPECT_NE(message.find("no-such-program"), std::string::npos) << message;
   EXPECT_NE(message.find("No such file"), std::string::npos) << message;
+}
+
+TEST_P(ClusterErrorTest, AddressThatIsNotOurs) {
+  const std::pair<const char*, const char*> cases[] = {
+      {"192.0.2.1:9001", "192.0.2.1:9001: not an address of this machine"},
+      {"node1.example:9001", "node1.example:9001: not an address of the form"},
+      {"127.0.0.1", "127.0.0.1: not an address of the form"}};
+  for (const auto& [address, reason] : cases) {
+    TestDir dir;
+    std::ofstream(dir.path() + "/cluster.json")
+        << R"({"nodes": [{"id": 1, "address": ")" << address << R"("}]})";
+    DevCluster cluster(ClusterOptions(server(), 1, dir.path()));
+    const std::string message = ErrorOf([&] { cluster.Start(); });
+    EXPECT_NE(message.find(reason), std::string::npos) << message;
+    EXPECT_NE(message.find("cluster.json names it, so use another --dir"), std::string::npos)
+        << message;
+    EXPECT_EQ(message.find("in use"), std::string::npos) << message;
+  }
 }
 
 TEST_P(ClusterErrorTest, DeadNodeIsReportedWithItsLastWords) {

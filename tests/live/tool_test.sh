@@ -145,6 +145,9 @@ for arguments in "dev --nodes 6" "dev --nodes 0" "dev --port 70000" "dev nonsens
   [ "$code" -eq 2 ] || die "dqc $arguments: exit code $code"
 done
 code=0
+"$dqc" dev --dir "" >/dev/null 2>"$work/err" || code=$?
+[ "$code" -eq 2 ] && grep -q -- '--dir.*empty' "$work/err" || die "dqc dev --dir '': exit code $code"
+code=0
 "$dqc" dev --node-command /nonexistent >/dev/null 2>"$work/err" || code=$?
 [ "$code" -eq 1 ] && grep -q '^dqc: ' "$work/err" || die "a missing node program: exit code $code"
 echo "tool_test: passed"

@@ -150,7 +150,10 @@ void AddDev(CLI::App& app, int& exit_code) {
       ->type_name("N")
       ->check(CLI::Range(1, static_cast<int>(DevClusterOptions::kNodesMax)));
   dev->add_option("--dir", options->dir,
-                  "folder for the data, kept for the next time (a temporary one)");
+                  "folder for the data, kept for the next time (a temporary one)")
+      ->check([](const std::string& dir) {  // an unset variable of a shell must not cost the data
+        return std::string(dir.empty() ? "wants a folder, and got an empty value" : "");
+      });
   dev->add_option("--port", options->port,
                   "port of the first node, the others count up (free ones)")
       ->check(CLI::Range(1, 65535));

@@ -30,6 +30,12 @@ constexpr int kPortTries = 20;
 
 std::string Errno() { return std::generic_category().message(errno); }
 
+std::string ListenErrorText(int error) {
+  if (error == EINVAL) return "not an address of the form 127.0.0.1:9001";
+  if (error == EADDRNOTAVAIL) return "not an address of this machine";
+  return std::generic_category().message(error);
+}
+
 // Below the range that the system gives to outgoing connections: those may not take the port of a
 // node while it restarts.
 std::string RandomAddress() {
@@ -212,7 +218,7 @@ void DevCluster::LoadState() {
     }
     if (options_.port != 0 && Address(0) != "127.0.0.1:" + std::to_string(options_.port)) {
       throw Error("the cluster in " + options_.dir + " has its first node at " + Address(0) +
-                  "; its addresses cannot be changed");
+                  ", and addresses cannot be changed; drop --port, or use another --dir");
     }
   } else if (fs::exists(options_.dir + "/node1")) {
     throw Error(options_.dir + " holds the data of nodes but no cluster.json");
@@ -266,9 +272,17 @@ std::string DevCluster::PickAddress(size_t i) const {
 // Before any node starts, so that a second `dqc dev` on the same ports does no harm.
 void DevCluster::CheckAddresses() const {
   for (size_t i = 0; i < size(); ++i) {
-    if (AddressIsFree(Address(i))) continue;
-    const char* way_out = i < nodes_stored_ ? "cluster.json names it, so stop the other program"
-                                            : "choose another with --port";
+    const int error = ListenError(Address(i));
+    if (error == 0) continue;
+    const bool stored = i < nodes_stored_;
+    if (error != EADDRINUSE) {
+      throw Error("node " + std::to_string(i + 1) + " cannot listen on " + Address(i) + ": " +
+                  ListenErrorText(error) + "; " +
+                  (stored ? StatePath() + " names it, so use another --dir"
+                          : "choose another with --port"));
+    }
+    const char* way_out = stored ? "cluster.json names it, so stop the other program"
+                                 : "choose another with --port";
     throw AddressInUse("the port of node " + std::to_string(i + 1) + ", " + Address(i) +
                        ", is in use by another program; " + way_out);
   }

@@ -137,7 +137,7 @@ void NodeProcess::Start(Deadline deadline) {
   if (WaitReady(deadline)) return;
   const bool ended = !Running();
   Kill();
-  if (ended && !AddressIsFree(spec_.address)) {
+  if (ended && ListenError(spec_.address) == EADDRINUSE) {
     throw AddressInUse(Name() + " cannot start: its port is in use by another program\n  (" +
                        Obituary() + ")");
   }
@@ -259,7 +259,7 @@ std::string NodeProcess::Obituary() const {
   return text + LastLines(spec_.log, log_start_);
 }
 
-bool AddressIsFree(const std::string& address) {
+int ListenError(const std::string& address) {
   const size_t colon = address.rfind(':');
   sockaddr_in in{};
   in.sin_family = AF_INET;
@@ -268,15 +268,16 @@ bool AddressIsFree(const std::string& address) {
   if (colon == std::string::npos ||
       std::from_chars(address.data() + colon + 1, end, port).ptr != end ||
       ::inet_pton(AF_INET, address.substr(0, colon).c_str(), &in.sin_addr) != 1) {
-    return false;
+    return EINVAL;
   }
   in.sin_port = htons(port);
   Fd socket{::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)};
   // As the server does: connections of an earlier run that linger in TIME_WAIT do not count.
   const int yes = 1;
   ::setsockopt(socket.fd, SOL_SOCKET, SO_REUSEADDR, &yes, sizeof yes);
-  return ::bind(socket.fd, reinterpret_cast<const sockaddr*>(&in), sizeof in) == 0 &&
-         ::listen(socket.fd, 1) == 0;
+  const bool listens = ::bind(socket.fd, reinterpret_cast<const sockaddr*>(&in), sizeof in) == 0 &&
+                       ::listen(socket.fd, 1) == 0;
+  return listens ? 0 : errno;
 }
 
 void KillAllNodes() noexcept {

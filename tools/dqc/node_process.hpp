@@ -68,8 +68,10 @@ class NodeProcess {
   off_t log_start_ = 0;  // where the log of this run begins
 };
 
-// True if nothing listens on "a.b.c.d:port" and we could.
-bool AddressIsFree(const std::string& address);
+// Why we cannot listen on "a.b.c.d:port", as an errno: EADDRINUSE, EADDRNOTAVAIL (not of this
+// machine), EACCES, …; EINVAL if that is no such address. 0 if we can.
+int ListenError(const std::string& address);
+inline bool AddressIsFree(const std::string& address) { return ListenError(address) == 0; }
 
 // SIGKILL to each node of this process. Async-signal-safe: for watchdogs.
 void KillAllNodes() noexcept;
