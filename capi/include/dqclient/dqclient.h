@@ -349,7 +349,8 @@ typedef struct dqc_result {
 typedef struct dqc_event {
   uint32_t struct_size;
   int32_t type;           /**< DQC_EVENT_ */
-  uint64_t op;            /**< the operation, unique within its connection */
+  uint64_t op;            /**< the operation, unique within its connection or client; needs all 64
+                               bits and no sign: ids of a dqc_client have bit 63 set */
   dqc_status status;      /**< DONE: DQC_OK or the error's code */
   uint32_t statement;     /**< scripts: number of the statement, from 0 */
   const dqc_error *error; /**< DONE: NULL on success; borrowed */
@@ -1301,8 +1302,9 @@ DQC_API void DQC_CALL dqc_rows_free(dqc_rows *rows);
 
 #define DQC_ADMIN_JOIN 9 /**< ADD, then ASSIGN: node_id, text = address, value = DQC_ROLE_ */
 /** text = database, NULL or the own one: it is empty then, for everybody, at once; readers finish with
- * what they see. DQC_E_UNSUPPORTED on servers before 1.18.2 and inside a transaction, which could not
- * undo it; DQC_E_BUSY while somebody else writes. */
+ * what they see. It takes dqlite 1.18.3. DQC_E_UNSUPPORTED on servers before 1.18.2 and inside a
+ * transaction, which could not undo it; DQC_E_BUSY while somebody else writes. 1.18.2 cannot be told
+ * apart and does not know the PRAGMA, which SQLite ignores: DQC_OK, and nothing is deleted. */
 #define DQC_ADMIN_DELETE_DATABASE 10
 
 #define DQC_ROLE_VOTER 0
