@@ -100,13 +100,16 @@ Code LeaderSearch::LateCode(const std::vector<Attempt>& rows) const {
   size_t dialled = 0;
   size_t following = 0;
   size_t unreached = 0;
+  size_t no_memory = 0;
   for (const Attempt& row : rows) {
     if (row.code == Code::kConfig) continue;
     ++dialled;
+    if (row.code == Code::kNoMemory) ++no_memory;
     if (row.code == Code::kNotLeader) ++following;
     if (Unreached(row) && row.cause != "no answer") ++unreached;
   }
   if (dialled == 0) return rows.empty() && !places_.empty() ? Code::kTimeout : Code::kConfig;
+  if (no_memory == dialled) return Code::kNoMemory;
   if (following == dialled) return Code::kNotLeader;
   return unreached == dialled ? Code::kConnect : Code::kTimeout;
 }

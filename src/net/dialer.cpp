@@ -113,6 +113,7 @@ Status Dialer::StartResolving() {
 
 void Dialer::OnResolved(int status, const addrinfo* list) noexcept {
   if (owner_ == nullptr) return;
+  if (status == UV_EAI_MEMORY || status == UV_ENOMEM) return Report(Status::OutOfMemory());
   try {
     if (status == 0) AddAddresses(list);
     if (addresses_.empty()) {
