@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include <algorithm>
 #include <cstring>
+#include <filesystem>
 
 #include "client/address_map.hpp"
 #include "client/redirect.hpp"
@@ -78,9 +79,15 @@ Result<net::ClientOptions> ClientOptionsOf(const client::Config& config) {
       o.write_nodes = [file](const client::Nodes& nodes) {
         return net::WriteNodeFile(file, nodes);
       };
-    Result<client::Nodes> nodes = net::ReadNodeFile(file);
-    if (!nodes.ok() && o.seeds.empty()) return nodes.status();
-    if (nodes.ok()) o.members = std::move(*nodes);
+    std::error_code error;
+    const bool to_come =
+        o.write_nodes && !o.seeds.empty() &&
+        std::filesystem::status(file, error).type() == std::filesystem::file_type::not_found;
+    if (!to_come) {
+      Result<client::Nodes> nodes = net::ReadNodeFile(file);
+      DQC_TRY(nodes.status());
+      o.members = std::move(*nodes);
+    }
   }
   if (o.seeds.empty() && o.members.empty()) {
     return Status::Make(Code::kConfig, "the configuration names no node to begin with")

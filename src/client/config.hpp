@@ -89,9 +89,11 @@ enum class KeyType : uint8_t { kText, kBool, kInteger, kBytes, kDuration, kEnum 
   X(MaxFileName, "max_file_name", kBytes, "1KiB", 16, 65536, "", "0.1",                            \
     "bytes of the name of a file in a dump")                                                       \
   X(Nodes, "nodes", kText, "", 0, 4096, "", "0.1",                                                 \
-    "path of a node file (cluster.yaml), read at the start and in every round of a search")        \
+    "path of a node file (cluster.yaml), read at the start, where it has to be readable, and in "  \
+    "every round of a search")                                                                     \
   X(NodesWrite, "nodes_write", kBool, "false", 0, 1, "", "0.1",                                    \
-    "write the members of the cluster back to the file named by nodes")                            \
+    "write the members of the cluster back to the file named by nodes, which need not exist "      \
+    "if hosts are given")                                                                          \
   X(Redirect, "redirect", kEnum, "safe", 0, 2, "safe|seeds|any", "0.1",                            \
     "addresses named by servers that are dialled; safe: no link-local, loopback or reserved ones") \
   X(RedirectAllow, "redirect_allow", kText, "", 0, 65536, "", "0.1",                               \

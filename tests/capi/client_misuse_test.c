@@ -98,6 +98,8 @@ static void test_make(void) {
   FAILS(DQC_E_CONFIG, dqc_client_open("nonsense://", DQC_CSTR, &client, &error));
   CHECK(client == NULL);
   FAILS(DQC_E_CONFIG, dqc_client_open("", DQC_CSTR, &client, &error));
+  FAILS(DQC_E_CONFIG, dqc_client_open("dqlite://127.0.0.1:1/x?nodes=/nonexistent/cluster.yaml",
+                                      DQC_CSTR, &client, &error));
   FAILS(DQC_E_MISUSE, dqc_client_open("dqlite://127.0.0.1:1/x", DQC_CSTR, NULL, &error));
   FAILS(DQC_E_CONNECT,
         dqc_client_open("dqlite://127.0.0.1:1/x?timeout=1s", DQC_CSTR, &client, &error));
