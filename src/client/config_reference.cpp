@@ -50,6 +50,15 @@ what would be accepted; so is a name that is not known.
 | enum | one of the names given |
 | text | as it stands |
 
+## What a server can make us hold
+
+Rows that nobody takes hold the server back: reading stops at `high_water` bytes of a result, or at
+`buffer_max` where another call is to go ahead, and goes at most one frame and one `read_buffer`
+beyond. A frame has at most `max_message` bytes, and that bounds what is in it: a single value, the
+rows of one frame (8 bytes each at least) and the names of columns together. So these have no option
+of their own, and `max_rows`, `max_frames` and `max_result`, which limit what an application gets and
+not what is held, are off.
+
 ## Options
 
 | option | type | default | range | since | what it does |
