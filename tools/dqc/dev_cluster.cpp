@@ -281,8 +281,8 @@ void DevCluster::CheckAddresses() const {
                   (stored ? StatePath() + " names it, so use another --dir"
                           : "choose another with --port"));
     }
-    const char* way_out = stored ? "cluster.json names it, so stop the other program"
-                                 : "choose another with --port";
+    const char* way_out =
+        stored ? "cluster.json names it, so stop the other program" : "choose another with --port";
     throw AddressInUse("the port of node " + std::to_string(i + 1) + ", " + Address(i) +
                        ", is in use by another program; " + way_out);
   }
