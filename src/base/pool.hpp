@@ -2,8 +2,10 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <mutex>
 
+#include "base/fork.hpp"
 #include "base/intrusive.hpp"
 
 namespace dqc {
@@ -28,6 +30,8 @@ class Pool : public RefCounted<Pool<T>> {
   }
 
   void Put(T* item) {
+    // In the child of a fork() it leaks: the parent's threads may hold the lock for ever here.
+    if (fork_generation_ != ForkGeneration()) return;
     {
       std::lock_guard<std::mutex> lock(mutex_);
       if (count_ < keep_max_) {
@@ -55,6 +59,7 @@ class Pool : public RefCounted<Pool<T>> {
   T* free_ = nullptr;  // guarded by mutex_
   size_t count_ = 0;   // guarded by mutex_
   const size_t keep_max_;
+  const uint32_t fork_generation_ = ForkGeneration();
 };
 
 // A reference-counted object that goes back to its pool when the last reference is released.

@@ -3,22 +3,12 @@
 
 #include <pthread.h>
 
-#include <atomic>
-
 namespace dqc {
 
-namespace {
-
-std::atomic<uint32_t> generation{1};
-
-void CountFork() { generation.fetch_add(1, std::memory_order_relaxed); }
-
-}  // namespace
-
-uint32_t ForkGeneration() { return generation.load(std::memory_order_relaxed); }
-
 bool WatchForks() {
-  static const bool watched = pthread_atfork(nullptr, nullptr, CountFork) == 0;
+  static const bool watched = pthread_atfork(nullptr, nullptr, [] {
+                                fork_generation.fetch_add(1, std::memory_order_relaxed);
+                              }) == 0;
   return watched;
 }
 

@@ -137,6 +137,61 @@ static void test_fork(int mode) {
   world_end(&w);
 }
 
+typedef struct taker {
+  world *w;
+  atomic_int stop;
+} taker;
+
+static void *take_events(void *data) {
+  taker *t = (taker *)data;
+  while (!atomic_load(&t->stop)) {
+    (void)dqc_queue_wait(t->w->queue, 10);
+    INSIDE(dqc_queue_dispatch(t->w->queue, 0));
+  }
+  return NULL;
+}
+
+static void keep_batch(probe *p, const dqc_event *event) {
+  dqc_batch **kept = (dqc_batch **)p->data;
+  if (event->batch != NULL && *kept == NULL) *kept = dqc_batch_retain(event->batch);
+}
+
+/* A child that frees its copy of a batch while the parent's threads take and give back others. */
+static void test_fork_with_batch(void) {
+  world w;
+  probe p = {0};
+  taker t = {&w, 0};
+  dqc_batch *batch = NULL;
+  pthread_t thread;
+  world_begin(&w, THREADED, "endless_parts", 0);
+  set(w.config, "timeout", "0");
+  set(w.config, "read_buffer", "4KiB"); /* many batches */
+  world_connect(&w);
+  p.hook = keep_batch;
+  p.data = &batch;
+  OK(query_async(w.conn, "SELECT n FROM t", &p));
+  while (batch == NULL) pump(&w);
+  CHECK_EQ(pthread_create(&thread, NULL, take_events, &t), 0);
+  for (int i = 0; i < 1000; ++i) {
+    int status = 0;
+    const pid_t pid = fork();
+    CHECK(pid >= 0);
+    if (pid == 0) {
+      alarm(20);
+      dqc_batch_free(batch);
+      _exit(0);
+    }
+    CHECK_EQ(waitpid(pid, &status, 0), pid);
+    CHECK_EQ(status, 0); /* SIGALRM: it hung */
+  }
+  atomic_store(&t.stop, 1);
+  CHECK_EQ(pthread_join(thread, NULL), 0);
+  CHECK_EQ(dqc_conn_cancel(w.conn, p.op), DQC_OK);
+  until_done(&w, &p, 1);
+  dqc_batch_free(batch);
+  world_end(&w);
+}
+
 /* The peer is gone while there is much to write; the default action of SIGPIPE would end this
  * process. (The library mostly reads the reset before it writes again: that each write is guarded is
  * shown by network_test.c.) */
@@ -257,6 +312,7 @@ int main(void) {
   test_fork(DRIVEN);
 #if !defined(__SANITIZE_ADDRESS__) /* fork() may find a lock of its allocator held by the thread */
   test_fork(THREADED);
+  test_fork_with_batch();
 #endif
 #endif
   return 0;
