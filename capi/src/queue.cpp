@@ -35,7 +35,9 @@ int32_t dqc_queue_wait(dqc_queue* queue, int64_t timeout_ms) {
   const dqc_status status = guard(nullptr, [&]() -> Status {
     DQC_TRY(Check(queue, "queue"));
     const int64_t longest = INT64_MAX / 4000000;  // decades, that clocks can add to their now
-    found = queue->queue->Wait(timeout_ms < 0 ? -1 : std::min(timeout_ms, longest) * 1000) ? 1 : 0;
+    const IntrusivePtr<EventQueue> held = queue->queue;  // another thread may free the handle
+    found = held->Wait(timeout_ms < 0 ? -1 : std::min(timeout_ms, longest) * 1000) ? 1 : 0;
+    if (held->abandoned()) return Status::Make(Code::kClosed, "the queue was freed meanwhile");
     return {};
   });
   return status == DQC_OK ? found : status;
@@ -55,12 +57,7 @@ int64_t dqc_queue_dispatch(dqc_queue* queue, uint64_t events_max) {
   const dqc_status status = guard(nullptr, [&]() -> Status {
     DQC_TRY(Check(queue, "queue"));
     const IntrusivePtr<EventQueue> held = queue->queue;  // a callback may free the handle
-    while (events_max == 0 || static_cast<uint64_t>(delivered) < events_max) {
-      dqc::Deliverable* item = held->Pop();
-      if (item == nullptr) break;
-      item->Deliver();
-      ++delivered;
-    }
+    delivered = static_cast<int64_t>(held->Deliver(events_max));
     return {};
   });
   return status == DQC_OK ? delivered : status;

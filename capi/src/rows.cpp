@@ -89,12 +89,14 @@ Result<bool> dqc_rows::NextBatch() {
       item->Deliver();
       continue;
     }
+    const auto held = IntrusivePtr<EventQueue>::Share(this);  // a callback may free the cursor
     if (shared_->loop->mode() == LoopMode::kThreaded) {
       Wait(-1);
     } else {
       DQC_TRY(shared_->MayBlock());
       DQC_TRY(shared_->loop->RunUntilReady(*this));
     }
+    if (abandoned()) return Status::Make(dqc::Code::kClosed, "the cursor was freed meanwhile");
   }
   if (!batch_) return false;
   if (batch_->header) header_ = batch_->header;

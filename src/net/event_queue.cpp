@@ -35,6 +35,7 @@ void EventQueue::Push(Deliverable* item) noexcept {
       notify = notify_;
       data = notify_data_;
       if (notify != nullptr) ++notifying_;
+      told_ = true;
     }
   }
   if (wake) available_.notify_one();  // without the lock, which the waiter needs next
@@ -59,18 +60,44 @@ Deliverable* EventQueue::Pop() noexcept {
 
 bool EventQueue::empty() const { return size_.load(std::memory_order_acquire) == 0; }
 
+uint64_t EventQueue::Deliver(uint64_t items_max) noexcept {
+  if (items_max == 0) told_ = false;  // before the size: a later edge tells of what is not counted
+  const uint64_t most = items_max == 0 ? size_.load() : items_max;
+  uint64_t delivered = 0;
+  for (; delivered < most; ++delivered) {
+    Deliverable* item = Pop();
+    if (item == nullptr) break;
+    item->Deliver();
+  }
+  if (items_max == 0 && !empty()) NotifyOfRest();
+  return delivered;
+}
+
+// What came while others were delivered came to a queue that was not empty.
+void EventQueue::NotifyOfRest() {
+  Notify notify = nullptr;
+  void* data = nullptr;
+  {
+    std::lock_guard<std::mutex> lock(mutex_);
+    if (notify_ == nullptr || items_.empty() || told_.exchange(true)) return;
+    notify = notify_;
+    data = notify_data_;
+    ++notifying_;
+  }
+  CallNotify(notify, data);
+}
+
 bool EventQueue::Wait(int64_t timeout_us) {
   std::unique_lock<std::mutex> lock(mutex_);
-  const auto ready = [&] { return !items_.empty(); };
+  const auto ready = [&] { return !items_.empty() || abandoned_; };
   ++waiters_;
-  bool found = true;
   if (timeout_us < 0) {
     available_.wait(lock, ready);
   } else {
-    found = available_.wait_for(lock, std::chrono::microseconds(timeout_us), ready);
+    available_.wait_for(lock, std::chrono::microseconds(timeout_us), ready);
   }
   --waiters_;
-  return found;
+  return !items_.empty();
 }
 
 bool EventQueue::OpenDescriptor() {
@@ -93,8 +120,11 @@ void EventQueue::SetNotify(Notify notify, void* user_data) {
     notify_ = notify;
     notify_data_ = user_data;
     notified_.wait(lock, [&] { return notifying_ == 0; });
-    now = notify != nullptr && !items_.empty();
+    // Another call may have replaced it meanwhile, and returned.
+    const bool mine = notify_ == notify && notify_data_ == user_data;
+    now = mine && notify != nullptr && !items_.empty();
     if (now) ++notifying_;
+    if (now) told_ = true;
   }
   if (now) CallNotify(notify, user_data);
 }
@@ -109,6 +139,7 @@ void EventQueue::Abandon() noexcept {
     std::lock_guard<std::mutex> lock(mutex_);
     abandoned_ = true;
   }
+  available_.notify_all();
   while (Deliverable* item = Pop()) item->Discard();
 }
 

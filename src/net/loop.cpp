@@ -189,10 +189,16 @@ bool Loop::EventsWait() const {
   return !ready_->empty() || (awaited_ != nullptr && !awaited_->empty());
 }
 
+// What waits at its start: callbacks that cause events at once do not keep the caller here.
 void Loop::Deliver() {
   const bool before = inside_.exchange(true);
-  while (Deliverable* item = ready_->Pop()) item->Deliver();
+  ready_->Deliver(0);
   inside_ = before;
+}
+
+// Once nobody can submit any more.
+void Loop::DeliverAll() {
+  while (!ready_->empty()) Deliver();
 }
 
 void Loop::AfterCallback() noexcept {
@@ -200,6 +206,7 @@ void Loop::AfterCallback() noexcept {
   if (mode_ != LoopMode::kAttached || inside_) return;
   Deliver();
   KeepAlive();
+  if (!ready_->empty()) Wake();
 }
 
 // uv_run() of an attached loop must not end while the application is owed something.
@@ -297,8 +304,7 @@ Status Loop::Run(RunMode mode) {
     Turn(mode != RunMode::kNoWait && !nothing && (mode == RunMode::kOnce || operations_ > 0));
     Deliver();
   } while (mode == RunMode::kUntilIdle && (operations_ > 0 || !ready_->empty()) && !orphaned_);
-  inside_ = false;
-  if (orphaned_) WindUp();
+  EndRun();
   return {};
 }
 
@@ -309,14 +315,20 @@ Status Loop::RunUntilReady(const EventQueue& queue) {
   const auto held = IntrusivePtr<Loop>::Share(this);
   inside_ = true;
   awaited_ = &queue;
-  while (queue.empty()) {
+  while (queue.empty() && !queue.abandoned()) {
     Turn(true);
     if (!ready_->empty()) Deliver();
   }
   awaited_ = nullptr;
-  inside_ = false;
-  if (orphaned_) WindUp();
+  EndRun();
   return {};
+}
+
+// What waits for the next run makes the descriptor readable.
+void Loop::EndRun() noexcept {
+  inside_ = false;
+  if (orphaned_) return WindUp();
+  if (!ready_->empty()) Wake();
 }
 
 int Loop::Descriptor() const { return mode_ == LoopMode::kDriven ? uv_backend_fd(uv_) : -1; }
@@ -364,7 +376,7 @@ void Loop::Settle() noexcept {
 void Loop::WindUp() noexcept {
   if (mode_ == LoopMode::kAttached) {
     RunCommands();
-    Deliver();
+    DeliverAll();
     if (connections_ == 0 && !closing_) CloseHandles();
     return;
   }
@@ -373,7 +385,7 @@ void Loop::WindUp() noexcept {
   for (int turn = 0; turn < 3; ++turn) {
     Turn(false);
     if (turn == 2) EndCloses();
-    Deliver();
+    DeliverAll();
   }
   inside_ = false;
   if (connections_ == 0) return Finish();

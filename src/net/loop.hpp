@@ -65,7 +65,7 @@ class Loop : public RefCounted<Loop> {
   // --- the thread that drives it
   void Own() noexcept;  // begins each of its calls: frees of a former owner are over then
   Status Run(RunMode mode);
-  // Runs until `queue` has an item (blocking calls). kMisuse inside a callback.
+  // Runs until `queue` has an item, or is abandoned (blocking calls). kMisuse inside a callback.
   Status RunUntilReady(const EventQueue& queue);
   int Descriptor() const;
   int TimeoutMs() const;
@@ -102,6 +102,8 @@ class Loop : public RefCounted<Loop> {
   void FlushDirty() noexcept;
   bool EventsWait() const;  // for whoever runs the loop
   void Deliver();
+  void DeliverAll();
+  void EndRun() noexcept;
   void Turn(bool wait);
   bool ShouldPoll() const;
   void ThreadMain();

@@ -285,6 +285,38 @@ static void test_admin(void) {
   mock_server_stop(mock);
 }
 
+static void free_rows(probe *p, const dqc_event *event) {
+  (void)event;
+  dqc_rows_free((dqc_rows *)p->data);
+}
+
+/* A callback, which the blocking call itself runs, frees the cursor that it waits on. */
+static void test_freed_by_callback(void) {
+  world w;
+  probe p = {0};
+  dqc_conn *other = NULL;
+  world_begin(&w, DRIVEN, "late_result", 3);
+  world_connect(&w);
+  mock_server *quick = mock_server_start('D', "normal", 0);
+  dqc_config *config = config_for(quick);
+  OK(dqc_conn_new(w.loop, NULL, config, &other, &error));
+  OK(dqc_conn_connect(other, &error));
+  dqc_rows *rows = open_rows(w.conn, "SELECT n FROM t");
+  p.hook = free_rows;
+  p.data = rows;
+  OK(exec_async(other, "INSERT INTO t VALUES(1)", &p));
+  dqc_status status = DQC_ROW;
+  while (status == DQC_ROW) INSIDE(status = dqc_rows_step(rows, NULL));
+  CHECK_EQ(status, DQC_E_CLOSED);
+  CHECK_EQ(p.done, 1);
+  ++g_inside;
+  dqc_conn_free(other);
+  --g_inside;
+  dqc_config_free(config);
+  mock_server_stop(quick);
+  world_end(&w);
+}
+
 int main(void) {
   setup(80);
   for (int threaded = 0; threaded < 2; ++threaded) {
@@ -302,5 +334,6 @@ int main(void) {
     test_admin();
   }
   dqc_loop_free(loop);
+  test_freed_by_callback();
   return 0;
 }

@@ -249,6 +249,54 @@ static void test_embedded(void) {
   world_end(&w);
 }
 
+enum { EVENTS = 500 };
+
+typedef struct breeder {
+  dqc_conn *conn;
+  int events;
+} breeder;
+
+/* Each event causes the next at once: what is cancelled before it was sent ends there and then. */
+static void DQC_CALL breed(void *user_data, const dqc_event *event) {
+  breeder *b = (breeder *)user_data;
+  uint64_t op = 0;
+  (void)event;
+  if (++b->events >= EVENTS) return;
+  OK(dqc_conn_exec_async(b->conn, "INSERT INTO t VALUES(1)", DQC_CSTR, NULL, 0, NULL, breed, b, &op,
+                         &error));
+  CHECK_EQ(dqc_conn_cancel(b->conn, op), DQC_OK);
+}
+
+/* One turn delivers what waits at its start, and the host does not sleep on the rest. */
+static void test_turn_ends(int mode) {
+  world w;
+  breeder b = {NULL, 0};
+  int turns = 0;
+  world_open(&w, mode, "normal", 0);
+  while (dqc_conn_state(w.conn) != DQC_STATE_READY) pump(&w);
+  for (int i = 0; i < 5; ++i) pump(&w);
+  b.conn = w.conn;
+  OK(dqc_conn_exec_async(w.conn, "INSERT INTO t VALUES(1)", DQC_CSTR, NULL, 0, NULL, breed, &b,
+                         NULL, &error));
+  while (b.events < EVENTS) {
+    const int before = b.events;
+    CHECK(++turns < 10 * EVENTS);
+    if (mode == ATTACHED) {
+      host_turn(&w, uv_backend_timeout(&w.uv));
+    } else {
+      struct pollfd fd = {dqc_loop_fd(w.loop), POLLIN, 0};
+      if (b.events > 0) {
+        CHECK_EQ(dqc_loop_timeout_ms(w.loop), 0);
+        CHECK_EQ(poll(&fd, 1, 0), 1);
+      }
+      INSIDE(dqc_loop_run(w.loop, turns & 1 ? DQC_RUN_ONCE : DQC_RUN_NOWAIT, NULL));
+    }
+    CHECK(b.events - before <= 5);
+  }
+  for (int i = 0; i < 5; ++i) pump(&w);
+  world_end(&w);
+}
+
 int main(void) {
   setup(50);
   test_poll();
@@ -260,5 +308,7 @@ int main(void) {
   test_attached();
   test_attached_dial();
   test_embedded();
+  test_turn_ends(DRIVEN);
+  test_turn_ends(ATTACHED);
   return 0;
 }

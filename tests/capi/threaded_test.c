@@ -277,12 +277,132 @@ static void test_queue_outlives(void) {
   world_end(&w);
 }
 
+static void *wait_for_ever(void *data) {
+  CHECK_EQ(dqc_queue_wait((dqc_queue *)data, -1), DQC_E_CLOSED);
+  return NULL;
+}
+
+static void test_queue_freed_under_wait(void) {
+  dqc_queue *queue = NULL;
+  pthread_t thread[3];
+  OK(dqc_queue_new(&queue, &error));
+  for (int i = 0; i < 3; ++i) CHECK_EQ(pthread_create(&thread[i], NULL, wait_for_ever, queue), 0);
+  sleep_ms(200); /* they are in it */
+  dqc_queue_free(queue);
+  for (int i = 0; i < 3; ++i) CHECK_EQ(pthread_join(thread[i], NULL), 0);
+}
+
+enum { CHAINS = 16, LINKS = 400 };
+
+static struct {
+  dqc_conn *conn;
+  int submitted, ended;
+} chain;
+
+/* Slow enough for answers to come while others are delivered. */
+static void DQC_CALL submit_again(void *user_data, const dqc_event *event) {
+  (void)event;
+  ++chain.ended;
+  sleep_ms(1);
+  if (chain.submitted == LINKS) return;
+  ++chain.submitted;
+  OK(dqc_conn_exec_async(chain.conn, "INSERT INTO t VALUES(1)", DQC_CSTR, NULL, 0, NULL,
+                         submit_again, user_data, NULL, &error));
+}
+
+/* A dispatch delivers what waits, and tells of the rest: by the descriptor and to waiters, or by one
+ * more notification, for whoever dispatches once for each. */
+static void test_dispatch_ends(int by_notify) {
+  world w;
+  int told = 0;
+  world_open(&w, THREADED, "normal", 0);
+  while (dqc_conn_state(w.conn) != DQC_STATE_READY) pump(&w);
+  pump(&w);
+  struct pollfd fd = {dqc_queue_fd(w.queue), POLLIN, 0};
+  atomic_store(&notified, 0);
+  if (by_notify) CHECK_EQ(dqc_queue_set_notify(w.queue, on_notify, NULL), DQC_OK);
+  chain.conn = w.conn;
+  chain.submitted = CHAINS;
+  chain.ended = 0;
+  for (int i = 0; i < CHAINS; ++i)
+    OK(dqc_conn_exec_async(w.conn, "INSERT INTO t VALUES(1)", DQC_CSTR, NULL, 0, NULL, submit_again,
+                           NULL, NULL, &error));
+  while (chain.ended < LINKS) {
+    const int64_t end = now_ms() + 10000;
+    if (by_notify) {
+      while (atomic_load(&notified) == told && now_ms() < end) sleep_ms(1);
+      CHECK(atomic_load(&notified) != told);
+      told = atomic_load(&notified);
+    } else {
+      CHECK_EQ(poll(&fd, 1, 10000), 1);
+      CHECK_EQ(dqc_queue_wait(w.queue, 10000), 1);
+    }
+    CHECK(dqc_queue_dispatch(w.queue, 0) <= CHAINS);
+  }
+  CHECK_EQ(dqc_queue_set_notify(w.queue, NULL, NULL), DQC_OK);
+  world_end(&w);
+}
+
+static struct {
+  dqc_queue *queue;
+  atomic_int over, late;
+} replaced;
+
+static void DQC_CALL notify_first(void *user_data) {
+  (void)user_data;
+  sleep_ms(20);
+}
+static void DQC_CALL notify_second(void *user_data) {
+  (void)user_data;
+  if (atomic_load(&replaced.over)) atomic_fetch_add(&replaced.late, 1);
+}
+static void *set_first(void *data) {
+  CHECK_EQ(dqc_queue_set_notify(replaced.queue, notify_first, NULL), DQC_OK);
+  return data;
+}
+static void *set_second(void *data) {
+  sleep_ms(5);
+  CHECK_EQ(dqc_queue_set_notify(replaced.queue, notify_second, NULL), DQC_OK);
+  return data;
+}
+static void *set_none(void *data) {
+  sleep_ms(10);
+  CHECK_EQ(dqc_queue_set_notify(replaced.queue, NULL, NULL), DQC_OK);
+  atomic_store(&replaced.over, 1);
+  return data;
+}
+
+/* The second waits for a call of the first to end, and is replaced meanwhile. */
+static void test_notify_replaced_before_its_turn(void) {
+  static void *(*const setters[3])(void *) = {set_first, set_second, set_none};
+  world w;
+  probe p = {0};
+  world_open(&w, THREADED, "normal", 0);
+  OK(exec_async(w.conn, "INSERT INTO t VALUES(1)", &p));
+  CHECK_EQ(dqc_queue_wait(w.queue, 10000), 1); /* what waits has every setter call at once */
+  replaced.queue = w.queue;
+  for (int i = 0; i < 30; ++i) {
+    pthread_t thread[3];
+    atomic_store(&replaced.over, 0);
+    for (int k = 0; k < 3; ++k) CHECK_EQ(pthread_create(&thread[k], NULL, setters[k], NULL), 0);
+    for (int k = 0; k < 3; ++k) CHECK_EQ(pthread_join(thread[k], NULL), 0);
+    CHECK_EQ(dqc_queue_set_notify(w.queue, NULL, NULL), DQC_OK);
+  }
+  CHECK_EQ(atomic_load(&replaced.late), 0);
+  until_done(&w, &p, 1);
+  world_end(&w);
+}
+
 int main(void) {
   setup(170);
   test_many_threads();
   test_poll();
   test_notify();
   test_notify_ends_with_its_replacement();
+  test_notify_replaced_before_its_turn();
+  test_queue_freed_under_wait();
+  test_dispatch_ends(0);
+  test_dispatch_ends(1);
   test_back_pressure();
   for (int mode = 0; mode < MODES; ++mode) test_pause(mode);
   test_churn();

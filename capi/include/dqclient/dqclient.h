@@ -526,7 +526,7 @@ DQC_API void DQC_CALL dqc_config_free(dqc_config *config);
 
 #define DQC_RUN_DEFAULT 0 /**< until no operation is outstanding */
 #define DQC_RUN_ONCE 1    /**< wait for something to do, do it, return */
-#define DQC_RUN_NOWAIT 2  /**< do what can be done now, return */
+#define DQC_RUN_NOWAIT 2  /**< do what can be done now, return; the events of callbacks come next time */
 
 /**
  * A loop. (To attach to a uv_loop_t of the application, see dqclient_uv.h.)
@@ -589,15 +589,17 @@ DQC_API int DQC_CALL dqc_queue_fd(const dqc_queue *queue);
 /**
  * Wait until an event waits.
  * @param[in] timeout_ms -1: for ever.
- * @return 1 if there is an event; 0 after the time, or a negative status.
+ * @return 1 if there is an event; 0 after the time; DQC_E_CLOSED if another thread frees the queue
+ * meanwhile, which wakes all that wait; DQC_E_FORKED.
  * @threading any @since 0.1
  */
 DQC_API int32_t DQC_CALL dqc_queue_wait(dqc_queue *queue, int64_t timeout_ms);
 
 /**
- * Call `notify` whenever the queue becomes non-empty. It runs on a thread of the library, may not
- * block, and may call no function of the library. When this returns, no call of the one before runs
- * any more, so what it uses may go.
+ * Call `notify` whenever the queue becomes non-empty, and when dqc_queue_dispatch(queue, 0) leaves
+ * events that came meanwhile. It runs on a thread of the library or inside a call of the application's,
+ * as in this one if events wait already; it may not block, and may call no function of the library.
+ * When this returns, no call of the one before runs any more nor begins, so what it uses may go.
  * @param[in] notify nullable: none. @param[in] user_data passed on.
  * @return DQC_OK.
  * @threading any @since 0.1
@@ -608,13 +610,14 @@ DQC_API dqc_status DQC_CALL dqc_queue_set_notify(dqc_queue *queue,
 
 /**
  * Run the callbacks of waiting events.
- * @param[in] events_max 0: all that wait.
+ * @param[in] events_max 0: all that wait when it begins. Those that come meanwhile wait for the next
+ * call: the descriptor stays readable, dqc_queue_wait() returns at once.
  * @return number of events delivered, or a negative status.
  * @threading any, one at a time @since 0.1
  */
 DQC_API int64_t DQC_CALL dqc_queue_dispatch(dqc_queue *queue, uint64_t events_max);
 
-/** Events that still wait are discarded with it. A call of its `notify` may be running still: set
+/** Events that still wait are discarded with it; dqc_queue_wait() on other threads returns. A call of its `notify` may be running still: set
  * none before, if what it uses goes too. @param[in] queue nullable. @threading any @since 0.1 */
 DQC_API void DQC_CALL dqc_queue_free(dqc_queue *queue);
 
@@ -1233,7 +1236,8 @@ DQC_API void DQC_CALL dqc_batch_free(dqc_batch *batch);
 /**
  * Go to the next row.
  * @param[out] error nullable.
- * @return DQC_ROW; DQC_END; or the failure, after which only dqc_rows_free() makes sense.
+ * @return DQC_ROW; DQC_END; or the failure, after which only dqc_rows_free() makes sense. DQC_E_CLOSED
+ * also if a callback that ran meanwhile has freed the cursor.
  * @threading owner; any, one at a time, if threaded @since 0.1
  */
 DQC_API dqc_status DQC_CALL dqc_rows_step(dqc_rows *rows, dqc_error **error);

@@ -189,7 +189,7 @@ class queue {
     return status != 0;
   }
 
-  /** Run the callbacks of up to `events_max` waiting events, 0: of all. Throws what left a callback. */
+  /** Run the callbacks of up to `events_max` waiting events, 0: of all that wait now. Throws what left a callback. */
   result<uint64_t> dispatch(uint64_t events_max = 0) {
     const int64_t count = dqc_queue_dispatch(get(), events_max);
     detail::rethrow_callback_exception();
@@ -198,13 +198,14 @@ class queue {
   }
 
   /**
-   * Call `notify()` whenever the queue becomes non-empty: on a thread of the library; it may not block, throw, or call
-   * the library. A call may still be on its way when no_notify() or the destructor returns.
+   * Call `notify()` whenever the queue becomes non-empty, and when dispatch() leaves events that came meanwhile: on a
+   * thread of the library, or inside a call of yours; it may not block, throw, or call the library. A call may still
+   * be on its way when the destructor returns, none when no_notify() does.
    * @param notify borrowed, so no temporary: outlives the queue and the loops of its connections.
    */
   template <class F>
   result<void> set_notify(F& notify) {
-    static_assert(noexcept(notify()), "notify runs on a thread of the library: make it noexcept");
+    static_assert(noexcept(notify()), "notify may run on a thread of the library: make it noexcept");
     void* user = const_cast<void*>(static_cast<const void*>(std::addressof(notify)));
     return detail::call_void(
         [&](dqc_error**) { return dqc_queue_set_notify(get(), &on_notify<F>, user); });
