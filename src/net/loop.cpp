@@ -81,6 +81,7 @@ Status Loop::Init(uv_loop_t* attach_to) {
   const int rc = uv_async_init(uv_, &wake_, [](uv_async_t* handle) {
     auto* self = static_cast<Loop*>(handle->data);
     const auto held = IntrusivePtr<Loop>::Share(self);
+    self->OwnByHost();
     self->RunCommands();
     self->AfterCallback();
     if (self->mode_ == LoopMode::kAttached && self->orphaned_) self->WindUp();
@@ -115,6 +116,7 @@ void Loop::AttachToHost() {
 
 void Loop::BeforeWait(bool by_host) noexcept {
   const auto held = IntrusivePtr<Loop>::Share(this);
+  OwnByHost();
   FlushDirty();
   // A timer of this turn, or a flush, which reads too, has made it so: no callback may follow.
   if (EventsWait()) AfterCallback();
@@ -204,6 +206,7 @@ void Loop::DeliverAll() {
 void Loop::AfterCallback() noexcept {
   ++progress_;
   if (mode_ != LoopMode::kAttached || inside_) return;
+  OwnByHost();
   Deliver();
   KeepAlive();
   if (!ready_->empty()) Wake();
@@ -351,11 +354,20 @@ void Loop::DropUser() noexcept {
   Wake();
 }
 
-void Loop::Own() noexcept {
+bool Loop::Own() noexcept {
+  if (mode_ == LoopMode::kThreaded) return false;
   const auto self = std::this_thread::get_id();
-  if (mode_ != LoopMode::kDriven || owner_.load(std::memory_order_relaxed) == self) return;
+  if (owner_.load(std::memory_order_relaxed) == self) return true;
+  if (mode_ == LoopMode::kAttached) return false;
   const std::lock_guard<std::mutex> lock(owner_mutex_);
   owner_ = self;
+  return true;
+}
+
+// In callbacks of the uv loop: whoever runs it has an attached loop too.
+void Loop::OwnByHost() noexcept {
+  const auto self = std::this_thread::get_id();
+  if (mode_ == LoopMode::kAttached && owner_.load(std::memory_order_relaxed) != self) owner_ = self;
 }
 
 // A driven loop may not be run again for long: what a free asks for on the owner's thread, as the

@@ -63,7 +63,9 @@ class Loop : public RefCounted<Loop> {
   void DropUser() noexcept;
 
   // --- the thread that drives it
-  void Own() noexcept;  // begins each of its calls: frees of a former owner are over then
+  // Begins each of its calls: frees of a former owner are over then. True if the caller's thread has
+  // the loop, and may act on its connections at once.
+  bool Own() noexcept;
   Status Run(RunMode mode);
   // Runs until `queue` has an item, or is abandoned (blocking calls). kMisuse inside a callback.
   Status RunUntilReady(const EventQueue& queue);
@@ -104,6 +106,7 @@ class Loop : public RefCounted<Loop> {
   void Deliver();
   void DeliverAll();
   void EndRun() noexcept;
+  void OwnByHost() noexcept;
   void Turn(bool wait);
   bool ShouldPoll() const;
   void ThreadMain();
@@ -131,7 +134,8 @@ class Loop : public RefCounted<Loop> {
   bool closing_ = false;
   bool interest_changed_ = false;
   uint64_t progress_ = 0;  // callbacks of ours that have run
-  // Driven: the thread of the last call of an owner's; attached: that which called attach.
+  // Driven: the thread of the last call of an owner's; attached: that which ran the uv loop last, at
+  // first that which called attach.
   std::atomic<std::thread::id> owner_;
   std::mutex owner_mutex_;  // held where owner_ changes, and by its thread in Settle()
 

@@ -18,7 +18,7 @@ class QueuedOperation;
 class Transaction;
 
 // A connection, or a client that picks one for each operation. All of it: any thread where the loop
-// is threaded, else its owner.
+// is threaded, or attached to a uv loop that is running; else its owner.
 class Target : public RefCounted<Target> {
  public:
   // The operation's `out` and `target` are set. An error means: not accepted, no event will follow.
@@ -42,11 +42,8 @@ class Target : public RefCounted<Target> {
   virtual ~Target() = default;
   void Dispose() { delete this; }
 
-  // Begins a call of the application's: false where the loop has a thread of its own.
-  bool OnLoopThread() const {
-    loop_->Own();
-    return loop_->mode() != LoopMode::kThreaded;
-  }
+  // Begins a call of the application's: false where the loop is another thread's.
+  bool OnLoopThread() const { return loop_->Own(); }
 
   const IntrusivePtr<Loop> loop_;
   const IntrusivePtr<EventQueue> out_;

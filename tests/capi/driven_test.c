@@ -2,6 +2,7 @@
 /* A driven loop inside poll(2), its run modes and waking it; an attached loop inside uv_run(), and
  * embedded by its descriptor. */
 #include <poll.h>
+#include <stdatomic.h>
 
 #include "check.h"
 
@@ -297,6 +298,78 @@ static void test_turn_ends(int mode) {
   world_end(&w);
 }
 
+typedef struct uv_host {
+  world *w;
+  uv_async_t stop;
+  atomic_int ends;
+} uv_host;
+
+static void count_end(probe *p, const dqc_event *event) {
+  if (event->type == DQC_EVENT_DONE) atomic_fetch_add((atomic_int *)p->data, 1);
+}
+
+static void on_stop(uv_async_t *stop) { uv_close((uv_handle_t *)stop, NULL); }
+
+static void *host(void *data) {
+  uv_host *h = (uv_host *)data;
+  world *w = h->w;
+  ++g_inside;
+  CHECK_EQ(uv_run(&w->uv, UV_RUN_DEFAULT), 0);
+  dqc_conn_free(w->conn);
+  dqc_loop_free(w->loop);
+  CHECK_EQ(uv_run(&w->uv, UV_RUN_DEFAULT), 0);
+  CHECK_EQ(uv_loop_close(&w->uv), 0);
+  --g_inside;
+  return NULL;
+}
+
+/* The uv loop runs on another thread than the one that attached, which goes on calling. */
+static void test_run_elsewhere(int calls_meanwhile) {
+  enum { CALLS = 200 };
+  world w;
+  uv_host h = {&w, {0}, 0};
+  static probe first, p[CALLS], closed;
+  pthread_t thread;
+  memset(&first, 0, sizeof(first));
+  memset(p, 0, sizeof(p));
+  memset(&closed, 0, sizeof(closed));
+  world_open(&w, ATTACHED, "normal", 0);
+  first.hook = count_end;
+  first.data = &h.ends;
+  OK(exec_async(w.conn, "INSERT INTO t VALUES(1)", &first));
+  if (calls_meanwhile) {
+    CHECK_EQ(uv_async_init(&w.uv, &h.stop, on_stop), 0);
+  } else {
+    OK(dqc_conn_close_async(w.conn, on_event, &closed, NULL, &error));
+  }
+  CHECK_EQ(pthread_create(&thread, NULL, host, &h), 0);
+  if (calls_meanwhile) {
+    while (atomic_load(&h.ends) == 0) sleep_ms(1);
+    for (int i = 0; i < CALLS; ++i) {
+      uint64_t op = 0;
+      p[i].hook = count_end;
+      p[i].data = &h.ends;
+      OK(dqc_conn_query_async(w.conn, "SELECT * FROM t", DQC_CSTR, NULL, 0, NULL, on_event, &p[i],
+                              &op, &error));
+      if (i % 8 == 3) CHECK_EQ(dqc_conn_cancel(w.conn, op), DQC_OK);
+    }
+    while (atomic_load(&h.ends) <= CALLS) sleep_ms(1);
+    OK(dqc_conn_close_async(w.conn, on_event, &closed, NULL, &error));
+    CHECK_EQ(uv_async_send(&h.stop), 0);
+  }
+  CHECK_EQ(pthread_join(thread, NULL), 0);
+  CHECK_EQ(first.done + closed.done, 2);
+  for (int i = 0; i < CALLS && calls_meanwhile; ++i) {
+    CHECK_EQ(p[i].done, 1);
+    if (i % 8 != 3) CHECK_EQ(p[i].status, DQC_OK);
+    CHECK(pthread_equal(p[i].thread, closed.thread));
+  }
+  w.conn = NULL;
+  w.loop = NULL;
+  w.mode = DRIVEN; /* the uv loop is closed */
+  world_end(&w);
+}
+
 int main(void) {
   setup(50);
   test_poll();
@@ -310,5 +383,7 @@ int main(void) {
   test_embedded();
   test_turn_ends(DRIVEN);
   test_turn_ends(ATTACHED);
+  test_run_elsewhere(0);
+  test_run_elsewhere(1);
   return 0;
 }
