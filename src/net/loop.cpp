@@ -383,12 +383,22 @@ void Loop::Settle() noexcept {
   inside_ = false;
 }
 
+// An event that was delivered behind the last free has handed out a new handle, as a lease.
+bool Loop::Revived() noexcept {
+  if (users_ == 0) return false;
+  orphaned_ = false;
+  if (users_ == 0) orphaned_ = true;  // that one went meanwhile, on another thread
+  return !orphaned_;
+}
+
 // Nobody can reach the loop any more: deliver what is left, let connections finish what they owe
 // the server, close.
 void Loop::WindUp() noexcept {
+  if (Revived()) return;
   if (mode_ == LoopMode::kAttached) {
     RunCommands();
     DeliverAll();
+    if (Revived()) return;
     if (connections_ == 0 && !closing_) CloseHandles();
     return;
   }
@@ -400,6 +410,10 @@ void Loop::WindUp() noexcept {
     DeliverAll();
   }
   inside_ = false;
+  if (Revived()) {
+    wound_up_ = false;
+    return;
+  }
   if (connections_ == 0) return Finish();
   // A stream that must be drained, or a name that is still being resolved: elsewhere, for free must
   // not block.
@@ -420,6 +434,7 @@ void Loop::Finish() noexcept {
 }
 
 void Loop::CloseHandles() {
+  FlushDirty();  // lets go of connections that closed with bytes to send
   closing_ = true;
   {
     std::lock_guard<std::mutex> lock(mutex_);
@@ -433,7 +448,6 @@ void Loop::CloseHandles() {
   uv_close(reinterpret_cast<uv_handle_t*>(&check_), closed);
   uv_close(reinterpret_cast<uv_handle_t*>(&wake_), closed);
   RunLateCommands();
-  FlushDirty();       // lets go of connections that closed with bytes to send
   ready_->Abandon();  // an event in it may hold a connection, and that the loop
   if (mode_ == LoopMode::kAttached) return;
   while (uv_run(uv_, UV_RUN_DEFAULT) != 0 || open_handles_ > 0) {

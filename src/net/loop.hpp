@@ -110,6 +110,7 @@ class Loop : public RefCounted<Loop> {
   void Turn(bool wait);
   bool ShouldPoll() const;
   void ThreadMain();
+  bool Revived() noexcept;
   void WindUp() noexcept;
   void Finish() noexcept;
   void CloseHandles();

@@ -429,6 +429,53 @@ static void test_loop_moves(void) {
   client_end(&w, client);
 }
 
+typedef struct last {
+  world w;
+  dqc_client *client;
+  dqc_conn *conn;
+  probe connected, leased, late;
+} last;
+
+static void free_all(probe *p, const dqc_event *event) {
+  last *l = (last *)p->data;
+  (void)event;
+  dqc_client_free(l->client);
+  dqc_loop_free(l->w.loop);
+}
+
+static void take_last(probe *p, const dqc_event *event) {
+  last *l = (last *)p->data;
+  CHECK(event->conn != NULL);
+  l->conn = event->conn;
+  OK(query_async(l->conn, "SELECT n FROM t", &l->late));
+}
+
+/* An event behind the free of all handles hands out a lease: the loop is its owner's again. */
+static void test_behind_the_last_free(void) {
+  last l;
+  memset(&l, 0, sizeof(l));
+  world_begin(&l.w, DRIVEN, "big_result", 300000);
+  l.client = client_new(&l.w);
+  dqc_loop *const loop = l.w.loop;
+  ++g_inside;
+  OK(dqc_client_connect(l.client, NULL, &error));
+  l.connected.hook = free_all;
+  l.leased.hook = take_last;
+  l.connected.data = l.leased.data = &l;
+  OK(dqc_client_connect_async(l.client, NULL, on_event, &l.connected, NULL, &error));
+  OK(dqc_client_acquire_async(l.client, NULL, on_event, &l.leased, NULL, &error));
+  OK(dqc_loop_run(loop, DQC_RUN_NOWAIT, &error));
+  CHECK(l.conn != NULL);
+  CHECK(dqc_conn_exec(l.conn, "INSERT INTO t VALUES(2)", DQC_CSTR, NULL, 0, NULL, NULL, NULL) !=
+        DQC_OK); /* its client is gone */
+  CHECK_EQ(l.late.done, 1);
+  dqc_conn_free(l.conn);
+  --g_inside;
+  dqc_config_free(l.w.config);
+  mock_server_stop(l.w.mock);
+  expect_left(l.w.threads_before, l.w.descriptors_before);
+}
+
 int main(void) {
   setup(120);
   test_given_back_elsewhere();
@@ -447,5 +494,6 @@ int main(void) {
     test_free_inside(mode, 1);
     test_fork(mode);
   }
+  test_behind_the_last_free();
   return 0;
 }

@@ -617,8 +617,8 @@ DQC_API dqc_status DQC_CALL dqc_queue_set_notify(dqc_queue *queue,
  */
 DQC_API int64_t DQC_CALL dqc_queue_dispatch(dqc_queue *queue, uint64_t events_max);
 
-/** Events that still wait are discarded with it; dqc_queue_wait() on other threads returns. A call of its `notify` may be running still: set
- * none before, if what it uses goes too. @param[in] queue nullable. @threading any @since 0.1 */
+/** Events that still wait are discarded with it; dqc_queue_wait() on other threads returns. A call of
+ * its `notify` may be running still: set none before, if what it uses goes too. @param[in] queue nullable. @threading any @since 0.1 */
 DQC_API void DQC_CALL dqc_queue_free(dqc_queue *queue);
 
 /* ---------- connections ------------------------------------------------------------------------- */
