@@ -141,7 +141,8 @@ Needs NeedsOf(const sql::Statement& statement, uint64_t param_count) {
         return sql::EqualsIgnoreCase(statement.pragma_name, name);
       };
       const bool format = is("journal_mode") || is("page_size") || is("synchronous") ||
-                          is("wal_autocheckpoint") || is("locking_mode") || is("hard_heap_limit");
+                          is("wal_autocheckpoint") || is("locking_mode") || is("hard_heap_limit") ||
+                          is("count_changes");
       if (statement.pragma_sets && format) needs.Add(Feature::kPragmaFormat);
       if (is("wal_checkpoint")) needs.Add(Feature::kPragmaCheckpoint);
       if (is("delete_database")) needs.Add(Feature::kDeleteDatabase);

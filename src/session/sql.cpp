@@ -61,7 +61,7 @@ constexpr ReadPragma kReadPragmas[] = {
     {"mmap_size", false},          {"page_size", false},          {"query_only", false},
     {"read_uncommitted", false},   {"recursive_triggers", false}, {"secure_delete", false},
     {"synchronous", false},        {"temp_store", false},         {"trusted_schema", false},
-    {"wal_autocheckpoint", false},
+    {"wal_autocheckpoint", false}, {"count_changes", false},
 };
 
 bool PragmaOnlyReads(std::string_view name, bool has_value) {

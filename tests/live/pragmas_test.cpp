@@ -97,6 +97,22 @@ TEST_P(PragmaHarmTest, OfTheLog) {
   }
 }
 
+// It acts when it is prepared; then a write by EXEC would yield a row.
+TEST_P(PragmaHarmTest, CountChanges) {
+  const Conn conn = Open();
+  for (const char* sql : {"PRAGMA count_changes = 1", "EXPLAIN PRAGMA count_changes = 1"}) {
+    EXPECT_EQ(conn.Exec(sql).status, DQC_E_UNSUPPORTED) << sql;
+    EXPECT_EQ(conn.Script(sql).status, DQC_E_UNSUPPORTED) << sql;
+    Reply reply;
+    conn.Prepare(sql, &reply);
+    EXPECT_EQ(reply.status, DQC_E_UNSUPPORTED) << sql;
+    Try(sql);
+  }
+  EXPECT_EQ(conn.Query("PRAGMA count_changes").Text(), "I0");
+  const Conn init(Dsn("init_sql=PRAGMA%20count_changes%3D1"));
+  EXPECT_EQ(init.opened().status, DQC_E_UNSUPPORTED) << init.opened();
+}
+
 TEST_P(PragmaHarmTest, OfTheFile) {
   for (const char* sql :
        {"PRAGMA page_size = 1024", "PRAGMA auto_vacuum = FULL", "PRAGMA auto_vacuum = INCREMENTAL",

@@ -200,7 +200,8 @@ void Worker::Pragma() {
                          "ANALYZE"};
   const char* kHarmful[] = {"PRAGMA synchronous = FULL", "PRAGMA journal_mode = DELETE",
                             "PRAGMA wal_checkpoint",     "PRAGMA page_size = 512",
-                            "ATTACH 'x' AS y",           "PRAGMA locking_mode = EXCLUSIVE"};
+                            "ATTACH 'x' AS y",           "PRAGMA locking_mode = EXCLUSIVE",
+                            "PRAGMA count_changes = 1"};
   if (Pick(3) == 0) {
     const Reply reply = conn_.Exec(kHarmful[Pick(std::size(kHarmful))]);
     Expect(reply.status == DQC_E_UNSUPPORTED, "was not refused");
