@@ -46,6 +46,10 @@ constexpr std::array<Rule, kFeatureCount> kRules = {{
      "PRAGMA delete_database", "this server does not know it",
      "drop the tables, or upgrade to dqlite 1.18.3 or later"},
     {Feature::kGrowBuffer, kNeeded, kNeeded, kNeeded, kNeeded, kNeeded, "", "", ""},
+    {Feature::kOptimize, kSend, kOwnTransaction, kOwnTransaction, kOwnTransaction,
+     kLockedTransaction, "PRAGMA optimize, or a SELECT that optimizes, behind a BEGIN of yours",
+     "it would take the write lock unnoticed, and the server abort at the COMMIT",
+     "begin with BEGIN IMMEDIATE, or run it outside of the transaction"},
 }};
 
 constexpr bool RulesInOrder() {
@@ -146,12 +150,30 @@ Needs NeedsOf(const sql::Statement& statement, uint64_t param_count) {
       if (statement.pragma_sets && format) needs.Add(Feature::kPragmaFormat);
       if (is("wal_checkpoint")) needs.Add(Feature::kPragmaCheckpoint);
       if (is("delete_database")) needs.Add(Feature::kDeleteDatabase);
+      if (is("optimize") && statement.kind == sql::Kind::kPragma) needs.Add(Feature::kOptimize);
       break;
     }
+    case sql::Kind::kSelect:
+      if (statement.optimizes) needs.Add(Feature::kOptimize);
+      break;
     default:
       break;
   }
   return needs;
+}
+
+Status MayRunInside(const sql::Statement& statement, Era era, bool locked) {
+  const Needs needs = NeedsOf(statement, 0);
+  for (uint8_t i = 0; i < needs.count; ++i) {
+    const Way way = WayOf(needs.features[i], era);
+    if (way == kLockedTransaction && !locked) return Refusal(needs.features[i], era);
+    if (way != kOwnTransactionByExec) continue;
+    return Status::Make(Code::kUnsupported,
+                        "PRAGMA delete_database is refused inside a transaction: ROLLBACK would "
+                        "not undo it; instead, run it by itself")
+        .With(Phase::kRequest);
+  }
+  return {};
 }
 
 Status MayPrepare(const sql::Statement& statement, Era era) {

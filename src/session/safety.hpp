@@ -33,15 +33,17 @@ enum class Feature : uint8_t {
   kPragmaCheckpoint,  // PRAGMA wal_checkpoint: the server's own business
   kDeleteDatabase,    // PRAGMA delete_database
   kGrowBuffer,        // rows overrun a buffer that has its first size
+  kOptimize,          // what writes though SQLite takes it for a read: PRAGMA optimize, …
 };
-inline constexpr size_t kFeatureCount = 12;
+inline constexpr size_t kFeatureCount = 13;
 
 enum class Way : uint8_t {
   kSend,            // as it is
   kRefuse,          // never: it harms the server, or loses data
   kByQuery,         // by QUERY, also from exec
   kOwnTransaction,  // by QUERY between our own BEGIN IMMEDIATE and COMMIT, unless a transaction is open
-  kOwnTransactionByExec,  // the same by EXEC
+  kLockedTransaction,  // the same; refused in an open one that perhaps does not hold the write lock
+  kOwnTransactionByExec,  // by EXEC; refused in an open one
   kSplitLocally,          // statement ends found by our scanner
   kFallBackToExec,        // the server refuses without executing; then by EXEC
   kNeeded,
@@ -63,6 +65,10 @@ struct Needs {
   void Add(Feature f) { features[count++] = f; }
 };
 Needs NeedsOf(const sql::Statement& statement, uint64_t param_count);
+
+// May it run in the application's transaction, where one of ours was wanted? `locked`: that one holds
+// the write lock for certain.
+Status MayRunInside(const sql::Statement& statement, Era era, bool locked);
 
 // May it be prepared, by itself or in an EXPLAIN? Some PRAGMAs act then, and what acts is refused.
 Status MayPrepare(const sql::Statement& statement, Era era);

@@ -69,6 +69,7 @@ void Session::RunStatement(Operation* op) {
       case Way::kRefuse:
         return refuse(Refusal(needs.features[i], era_));
       case Way::kOwnTransaction:
+      case Way::kLockedTransaction:
         own_transaction = true;
         break;
       case Way::kOwnTransactionByExec:
@@ -196,18 +197,16 @@ void Session::StepDone(Operation* op, Step step, Status status, Time now) {
       const ErrorInfo* info = status.info();
       const bool inside =
           info != nullptr && info->server_text.find("within a transaction") != std::string::npos;
-      if (inside && op->script_as_exec) {
-        status = Status::Make(Code::kUnsupported,
-                              "PRAGMA delete_database is refused inside a transaction: ROLLBACK "
-                              "would not undo it; instead, run it by itself")
-                     .With(Phase::kRequest)
-                     .WithNode(options_.node);
+      const sql::Statement& statement =
+          op->kind == OpKind::kScript ? op->script_statement.text : op->statement;
+      if (inside) {
+        status = MayRunInside(statement, era_, transaction_.locked()).WithNode(options_.node);
       }
-      if (info != nullptr && (!inside || op->script_as_exec)) {
+      if (!status.ok()) {
         FinishStatement(op, std::move(status));
         break;
       }
-      op->own_transaction = info == nullptr;  // else the application's own is open: run inside it
+      op->own_transaction = !inside;  // else the application's own is open: run inside it
       if (!op->abandoned) {
         AppendRun(op);
       } else if (op->own_transaction) {

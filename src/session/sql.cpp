@@ -77,6 +77,8 @@ class Classifier {
   Classifier(std::string_view text, Statement& out) : text_(text), out_(out) {}
 
   void Take(const Token& token) {
+    optimizes_ = optimizes_ || Named(token, "pragma_optimize") ||
+                 (token.type == TokenType::kOpen && Named(last_, "optimize"));
     last_ = token;
     if (token.type == TokenType::kClose) --depth_;
     switch (phase_) {
@@ -109,6 +111,7 @@ class Classifier {
         out_.kind == Kind::kRollbackTo) {
       out_.savepoint = SavepointKey(last_.In(text_));
     }
+    out_.optimizes = optimizes_ && out_.kind == Kind::kSelect && !explain_;
     if (explain_) {
       out_.kind = Kind::kExplain;
       out_.returning = false;
@@ -120,6 +123,13 @@ class Classifier {
 
   bool Word(const Token& token, std::string_view word) const {
     return token.type == TokenType::kWord && EqualsIgnoreCase(token.In(text_), word);
+  }
+
+  // The same, quoted or not.
+  bool Named(const Token& token, std::string_view name) const {
+    const std::string_view text = token.In(text_);
+    return Word(token, name) || (token.type == TokenType::kQuoted && text.size() > 2 &&
+                                 EqualsIgnoreCase(text.substr(1, text.size() - 2), name));
   }
 
   // The RETURNING clause stands outside all parentheses.
@@ -220,6 +230,7 @@ class Classifier {
   bool watch_returning_ = false;
   bool returning_inside_ = false;  // seen inside parentheses
   bool says_or_ = false;
+  bool optimizes_ = false;
   uint64_t place_ = 0;  // of the token behind the verb, from 1
   Token last_;
   int64_t depth_ = 0;

@@ -48,6 +48,7 @@ struct Statement {
   bool pragma_sets =
       false;  // [EXPLAIN] PRAGMA that may change something: with a value that is not a mere argument as
   // in table_info(t), or not known as a read (wal_checkpoint, optimize, delete_database …)
+  bool optimizes = false;  // SELECT with optimize(…) of FTS3, or with pragma_optimize: it may write
   std::string_view
       pragma_name;  // of [EXPLAIN] PRAGMA, without schema and quotes; compare case-insensitively
   uint64_t savepoint = 0;  // SAVEPOINT, RELEASE, ROLLBACK TO: SavepointKey() of the name
@@ -66,7 +67,7 @@ struct Statement {
   }
   // Cannot change the database: safe to run twice.
   bool read_only() const {
-    return kind == Kind::kSelect || kind == Kind::kEmpty ||
+    return (kind == Kind::kSelect && !optimizes) || kind == Kind::kEmpty ||
            ((kind == Kind::kExplain || kind == Kind::kPragma) && !pragma_sets);
   }
 };

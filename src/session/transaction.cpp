@@ -67,10 +67,11 @@ void Transaction::Begun(Base base) {
   base_ = base;
 }
 
-// Open or not, nothing is known of its savepoints.
+// Open or not, it may be another one than it was.
 void Transaction::Forget() {
   base_ = Base::kUnknown;
   depth_ = 0;
+  locked_ = false;
 }
 
 size_t Transaction::Find(uint64_t name) const {
@@ -122,7 +123,7 @@ void Transaction::Succeeded(const sql::Statement& statement) noexcept {
   switch (statement.kind) {
     case Kind::kBegin:
       Begun(Base::kBegin);
-      writes_ = statement.locks;
+      writes_ = locked_ = statement.locks;
       break;
     case Kind::kCommit:
     case Kind::kRollback:
@@ -143,6 +144,7 @@ void Transaction::Succeeded(const sql::Statement& statement) noexcept {
     default:
       if (statement.read_only()) break;
       if (state_ != TxState::kNone) writes_ = true;
+      if (state_ == TxState::kOpen && statement.dml()) locked_ = true;
       if (!inside()) strayed_ = true;
       break;
   }
@@ -175,6 +177,7 @@ void Transaction::Failed(const sql::Statement& statement, const Status& status) 
 void Transaction::Join(const Transaction& other) {
   if (state_ != other.state_) state_ = TxState::kUnknown;
   writes_ = writes_ || other.writes_;
+  locked_ = locked_ && other.locked_;
   strayed_ = strayed_ || other.strayed_;
   ended_ = ended_ || other.ended_;
   if (base_ != other.base_) return Forget();

@@ -28,6 +28,9 @@ class Transaction {
   // It may hold the write lock: it took it at its begin, or something was written.
   bool writes() const { return writes_; }
 
+  // It holds the write lock for certain: BEGIN IMMEDIATE, or a statement that always takes it.
+  bool locked() const { return locked_; }
+
   // A write since the last begin ran outside of the transaction, or perhaps did: behind a failure that
   // ended it, which the sender did not know yet.
   bool strayed() const { return strayed_; }
@@ -66,6 +69,7 @@ class Transaction {
   // With kUnknown these say what the transaction looks like if it is still open.
   Base base_ = Base::kUnknown;
   bool writes_ = false;
+  bool locked_ = false;
   bool strayed_ = false;
   bool ended_ = false;  // perhaps, by a failure that is no constraint's
   uint8_t depth_ = 0;

@@ -194,6 +194,8 @@ void Worker::Pragma() {
                          "PRAGMA user_version = 5",
                          "PRAGMA database_list",
                          "PRAGMA optimize",
+                         "PRAGMA optimize = 0x10002",
+                         "SELECT * FROM pragma_optimize(65538)",
                          "PRAGMA quick_check(1)",
                          "PRAGMA shrink_memory",
                          "EXPLAIN SELECT 1",

@@ -143,8 +143,10 @@ bool Worker::Open() {
     Violation("cannot connect: " + conn_.opened().failure.message);
     return false;
   }
-  const Reply created =
-      Again("CREATE TABLE IF NOT EXISTS " + Table() + "(id INTEGER PRIMARY KEY, x)");
+  Reply created = Again("CREATE TABLE IF NOT EXISTS " + Table() + "(id INTEGER PRIMARY KEY, x)");
+  if (created.ok()) {  // of which PRAGMA optimize makes statistics
+    created = Again("CREATE INDEX IF NOT EXISTS i" + Table() + " ON " + Table() + "(typeof(x))");
+  }
   Expect(created.ok(), "cannot create the table: " + created.failure.message);
   return created.ok();
 }

@@ -154,6 +154,7 @@ TEST(SessionSafety, TheTable) {
       {Feature::kPragmaCheckpoint, {kRefuse, kRefuse, kRefuse, kRefuse}},
       {Feature::kDeleteDatabase, {kRefuse, kRefuse, kRefuse, kOwnTransactionByExec}},
       {Feature::kGrowBuffer, {kNeeded, kNeeded, kNeeded, kNeeded}},
+      {Feature::kOptimize, {kOwnTransaction, kOwnTransaction, kOwnTransaction, kLockedTransaction}},
   };
   ASSERT_EQ(std::size(lines), kFeatureCount);
   for (const Line& line : lines) {

@@ -192,6 +192,21 @@ TEST(Transaction, Writes) {
   EXPECT_FALSE(Told().Ok("DELETE FROM t").tx.writes());
 }
 
+TEST(Transaction, HoldsTheWriteLockForCertain) {
+  EXPECT_TRUE(Told().Ok("BEGIN IMMEDIATE; SELECT 1").tx.locked());
+  EXPECT_TRUE(Told().Ok("SAVEPOINT a; DELETE FROM t; ROLLBACK TO a").tx.locked());
+  EXPECT_TRUE(Told().Ok("BEGIN EXCLUSIVE").Fails("DELETE FROM t", 5).tx.locked());
+  EXPECT_FALSE(Told().Ok("BEGIN; PRAGMA cache_size = 5").tx.locked());
+  EXPECT_FALSE(Told().Ok("BEGIN; CREATE TABLE IF NOT EXISTS t(a)").tx.locked());
+  EXPECT_FALSE(Told().Ok("BEGIN").Fails("DELETE FROM t", 5).tx.locked());
+  EXPECT_FALSE(Told().Ok("DELETE FROM t").tx.locked());
+  EXPECT_FALSE(Told().Ok("BEGIN IMMEDIATE; COMMIT; BEGIN").tx.locked());
+  EXPECT_FALSE(Told().Ok("BEGIN IMMEDIATE").Fails("SELECT 1", 13).Ok("SAVEPOINT a").tx.locked())
+      << "perhaps a new one";
+  EXPECT_FALSE(Told().Ok("BEGIN").Fails("SELECT 1", 13).Ok("DELETE FROM t").tx.locked())
+      << "perhaps by itself";
+}
+
 // Behind a failure of the server's that perhaps ended it, until the next begin.
 TEST(Transaction, WritesThatRanOutsideOfIt) {
   constexpr int32_t kFull = 13, kNotLeader = 10250, kUnique = 2067;
