@@ -126,24 +126,25 @@ TokenType Lexer::Take(unsigned char first) {
   }
 }
 
-// Decimal and hexadecimal, digit separators and malformed tails ("12ab") included.
+// Decimal, digit separators and malformed tails ("12ab") included; a hexadecimal one ends behind its
+// digits, as in SQLite before 3.46: later ones refuse what follows without a blank.
 TokenType Lexer::TakeNumber() {
   const auto digits = [this] {
     while (Is(Peek(0), kDigit)) ++at_;
   };
   if (Peek(0) == '0' && (Peek(1) | 32) == 'x' && Is(Peek(2), kHex)) {
-    at_ += 2;
-  } else {
+    at_ = EndOfRun(kHex, at_ + 2);
+    return TokenType::kOther;
+  }
+  digits();
+  if (Peek(0) == '.') {
+    ++at_;
     digits();
-    if (Peek(0) == '.') {
-      ++at_;
-      digits();
-    }
-    const bool is_signed = Peek(1) == '+' || Peek(1) == '-';
-    if ((Peek(0) | 32) == 'e' && Is(Peek(is_signed ? 2 : 1), kDigit)) {
-      at_ += is_signed ? 2 : 1;
-      digits();
-    }
+  }
+  const bool is_signed = Peek(1) == '+' || Peek(1) == '-';
+  if ((Peek(0) | 32) == 'e' && Is(Peek(is_signed ? 2 : 1), kDigit)) {
+    at_ += is_signed ? 2 : 1;
+    digits();
   }
   while (Is(Peek(0), kIdent)) ++at_;
   return TokenType::kOther;

@@ -98,6 +98,23 @@ TEST_P(RulesTest, ReturningOutOfTimeLocksNobodyOut) {
   EXPECT_TRUE(reply.ok()) << reply;
 }
 
+// An older SQLite ends a hexadecimal number at the first byte that is no digit; a later one refuses this.
+TEST_P(RulesTest, ReturningBehindAHexadecimalNumber) {
+  const Conn conn = Open();
+  ASSERT_TRUE(conn.Exec("CREATE TABLE t(id INTEGER PRIMARY KEY, x)").ok());
+  ASSERT_TRUE(conn.Exec("INSERT INTO t(x) VALUES (1)").ok());
+  for (const char* sql : {"DELETE FROM t WHERE id=0x1RETURNING id",
+                          "DELETE FROM t WHERE id=0x1\xef\xbb\xbfRETURNING id"}) {
+    for (const Reply& reply : {conn.Exec(sql), conn.Query(sql), conn.Script(sql)}) {
+      EXPECT_TRUE(reply.ok() || reply.status == DQC_E_SQL || reply.status == DQC_E_UNSUPPORTED)
+          << reply;
+    }
+    EXPECT_TRUE(conn.Exec("INSERT INTO t(x) VALUES (1)").ok());
+    const Reply other = WriteThroughNewConnection(Dsn());
+    EXPECT_TRUE(other.ok()) << other;
+  }
+}
+
 // Rule 8. A transaction survives "checkpoint in progress", COMMIT too.
 TEST_P(RulesTest, CheckpointInProgressLeavesTheTransaction) {
   const Conn conn = Open();

@@ -76,7 +76,9 @@ TEST(SqlScan, Returning) {
        {"INSERT INTO t VALUES(1) RETURNING a", "delete from t returning*",
         "WITH a AS (SELECT 1) UPDATE t SET a=1 ReTuRnInG a", "UPDATE returning SET a=1",
         "INSERT INTO t((x) VALUES(1) RETURNING 1", "MERGE INTO t RETURNING 1",
-        "WITH a AS (SELECT 1) RETURNING 1", "INSERT INTO t SELECT '''' RETURNING 1"}) {
+        "WITH a AS (SELECT 1) RETURNING 1", "INSERT INTO t SELECT '''' RETURNING 1",
+        "DELETE FROM t WHERE a=0x1RETURNING a",
+        "DELETE FROM t WHERE a=0XA\xef\xbb\xbfRETURNING a"}) {
     EXPECT_TRUE(ScanStatement(sql).returning) << sql;
     EXPECT_TRUE(ScanStatement(sql).yields_rows()) << sql;
     EXPECT_FALSE(ScanStatement(sql).read_only()) << sql;
@@ -265,6 +267,7 @@ constexpr const char* kStatements[] = {
     "UPDATE t SET a=1 RETURNING a AS [returning]",
     "DELETE FROM t WHERE a='RETURNING'",
     "DELETE FROM t RETURNING a;",
+    "DELETE FROM t WHERE a=0x1RETURNING a",
     "REPLACE INTO t(a) VALUES(1)",
     "BEGIN",
     "BEGIN IMMEDIATE TRANSACTION",
@@ -341,6 +344,7 @@ constexpr const char* kBits[] = {" ",
                                  "1_0",
                                  "x'0'",
                                  "0x",
+                                 "=0xaF",
                                  " END",
                                  " RETURNING a",
                                  " CASE 1 WHEN 1 THEN 2 END",
