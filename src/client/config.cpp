@@ -92,10 +92,18 @@ Status CheckDatabaseName(std::string_view name) {
                        " bytes, more than " + std::to_string(kDatabaseNameMax));
   }
   const size_t bad = name.find_first_not_of(kNameBytes);
-  if (bad == std::string_view::npos) return Status();
-  return ConfigError("database name " + Quoted(name) + ": " + Quoted(name.substr(bad, 1)) +
-                     " is not allowed (only letters, digits, '.', '_' and '-': other names harm "
-                     "servers)");
+  if (bad != std::string_view::npos) {
+    return ConfigError("database name " + Quoted(name) + ": " + Quoted(name.substr(bad, 1)) +
+                       " is not allowed (only letters, digits, '.', '_' and '-': other names harm "
+                       "servers)");
+  }
+  for (const std::string_view ending : {"-wal", "-journal"}) {
+    if (!name.ends_with(ending)) continue;
+    return ConfigError("database name " + Quoted(name) + ": the ending " + Quoted(ending) +
+                       " is not allowed (servers take it for a file of another database, and some "
+                       "abort)");
+  }
+  return Status();
 }
 
 Config::Config() {

@@ -212,7 +212,7 @@ struct Address {
 Result<Address> ParseAddress(std::string_view text, uint16_t default_port);
 std::string FormatAddress(const Address& address);  // ParseAddress() takes it back
 
-// 1–200 bytes of [A-Za-z0-9._-], not starting with "file:" or ':' (protocol 5.3: other names kill
+// 1–200 bytes of [A-Za-z0-9._-], not ending in "-wal" or "-journal" (protocol 5.3: other names kill
 // nodes).
 Status CheckDatabaseName(std::string_view name);
 

@@ -29,7 +29,7 @@ what would be accepted; so is a name that is not known.
   zone `[fe80::7%25eth0]:9001`. The default port is 9001. Name several nodes, best all voters: any
   of them that answers is enough to find the leader.
 - `0.0.0.0` and `[::]` are refused: a server listens there, a client needs the node's own address.
-- `database` is 1 to 200 bytes of letters, digits, `.`, `_` and `-`; other names harm servers.
+- `database` is 1 to 200 bytes of letters, digits, `.`, `_` and `-`, and does not end in `-wal` or `-journal`: other names harm servers.
 - `%` and two hexadecimal digits stand for any byte in the database, keys and values.
 - No key may come twice. Errors name the byte of the DSN.
 - Hosts may be left out where `nodes` names a file of them: `dqlite:///app?nodes=cluster.yaml`.

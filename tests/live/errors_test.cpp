@@ -192,13 +192,14 @@ TEST_P(ErrorsTest, NestedAndMissingTransactions) {
 }
 
 TEST_P(ErrorsTest, DatabaseNames) {
-  for (const char* name : {"file:x", ":memory:", "a%2Fb", "x%20y"}) {
+  for (const char* name : {"file:x", ":memory:", "a%2Fb", "x%20y", "x-wal", "x-journal"}) {
     const Conn conn("dqlite://" + OneNode().Address(0) + "/" + name);
     EXPECT_FALSE(conn) << name;
     EXPECT_EQ(conn.opened().status, DQC_E_CONFIG) << name << ": " << conn.opened();
   }
   const Conn no_sql("dqlite://" + OneNode().Address(0) + "/?database=");
   ASSERT_TRUE(no_sql) << no_sql.opened();
+  EXPECT_EQ(no_sql.Admin(DQC_ADMIN_DUMP, 0, 0, "x-wal").status, DQC_E_CONFIG);
   EXPECT_EQ(no_sql.Query("SELECT 1").status, DQC_E_MISUSE);
   const Conn longest(Dsn("", std::string(200, 'n')));
   ASSERT_TRUE(longest) << longest.opened();

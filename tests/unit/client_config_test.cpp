@@ -154,11 +154,13 @@ TEST(ClientConfig, Errors) {
 }
 
 TEST(ClientConfig, DatabaseNames) {
-  for (const char* name : {"a", "app.db", "A-Z_0.9", "default", "file", "..", "-"}) {
+  for (const char* name : {"a", "app.db", "A-Z_0.9", "default", "file", "..", "-", "wal", "a-wal.b",
+                           "journal", "a-shm"}) {
     EXPECT_EQ(Error(CheckDatabaseName(name)), "ok") << name;
   }
   EXPECT_EQ(Error(CheckDatabaseName(std::string(200, 'x'))), "ok");
-  for (const char* name : {"", ":memory:", "file:x", "a/b", "a b", "a\x7f", "\xc3\xa9", "a?b"}) {
+  for (const char* name : {"", ":memory:", "file:x", "a/b", "a b", "a\x7f", "\xc3\xa9", "a?b",
+                           "a-wal", "-wal", "a-journal", "-journal"}) {
     EXPECT_NE(Error(CheckDatabaseName(name)), "ok") << name;
   }
   EXPECT_NE(Error(CheckDatabaseName(std::string(201, 'x'))), "ok");
@@ -167,6 +169,9 @@ TEST(ClientConfig, DatabaseNames) {
   EXPECT_EQ(Error(config.Set("database", ":memory:")),
             "option \"database\": database name \":memory:\": \":\" is not allowed (only letters, "
             "digits, '.', '_' and '-': other names harm servers)");
+  EXPECT_EQ(Error(config.Set("database", "app-wal")),
+            "option \"database\": database name \"app-wal\": the ending \"-wal\" is not allowed "
+            "(servers take it for a file of another database, and some abort)");
   EXPECT_EQ(config.database(), "default");
 }
 
