@@ -27,6 +27,11 @@ Verdict IoError(std::string_view text, const FailureContext& c) {
   return text == "leader exec failed" ? SessionLost() : Verdict{};
 }
 
+// A write by EXEC that yielded a row: done in part, or whole (section 7.4).
+Verdict YieldedRow(const FailureContext& c) {
+  return {Code::kSql, c.effect ? Outcome::kMaybeExecuted : Outcome::kNotExecuted, false};
+}
+
 Verdict Judge(uint64_t code, std::string_view text, const FailureContext& c) {
   const bool old_server = c.era != Era::kD;  // A, B, C let raw Raft codes through
   switch (code) {
@@ -57,7 +62,10 @@ Verdict Judge(uint64_t code, std::string_view text, const FailureContext& c) {
                 false};  // what QUERY_SQL says when the write lock is taken
       }
       if (old_server && text == "barrier error") return SessionLost();
+      if (!old_server && text.starts_with("rows yielded when none expected")) return YieldedRow(c);
       return {};
+    case 100:
+      return YieldedRow(c);
     case 1001:
     case 1002:
     case 1005:
