@@ -36,7 +36,7 @@ void CheckStatement(std::string_view text, size_t offset, const Statement& state
       dqc::sql::ScanStatement(text.substr(0, statement.text_end), statement.begin);
   Check(alone.kind == statement.kind && alone.begin == statement.begin);
   Check(alone.param_count == statement.param_count && alone.returning == statement.returning);
-  Check(alone.optimizes == statement.optimizes);
+  Check(alone.optimizes == statement.optimizes && alone.upserts == statement.upserts);
   Check(alone.pragma_name == statement.pragma_name && alone.pragma_sets == statement.pragma_sets);
 }
 

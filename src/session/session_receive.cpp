@@ -245,7 +245,9 @@ void Session::TakeResult(const Request& head, const wire::response::Result& resu
   const bool one = op->statement_count == 1;
   op->has_rows_affected = one && text.dml();
   op->rows_affected = op->has_rows_affected ? result.rows_affected : 0;
-  op->has_last_insert_id = one && text.kind == sql::Kind::kInsert && result.rows_affected > 0;
+  // An update in the place of an insert leaves the id of an earlier one.
+  op->has_last_insert_id =
+      one && text.kind == sql::Kind::kInsert && !text.upserts && result.rows_affected > 0;
   op->last_insert_id = op->has_last_insert_id ? static_cast<int64_t>(result.last_insert_id) : 0;
 }
 

@@ -79,6 +79,7 @@ class Classifier {
   void Take(const Token& token) {
     optimizes_ = optimizes_ || Named(token, "pragma_optimize") ||
                  (token.type == TokenType::kOpen && Named(last_, "optimize"));
+    upserts_ = upserts_ || (Word(last_, "DO") && Word(token, "UPDATE"));
     last_ = token;
     if (token.type == TokenType::kClose) --depth_;
     switch (phase_) {
@@ -111,6 +112,7 @@ class Classifier {
         out_.kind == Kind::kRollbackTo) {
       out_.savepoint = SavepointKey(last_.In(text_));
     }
+    out_.upserts = upserts_ && out_.kind == Kind::kInsert && !explain_;
     out_.optimizes = optimizes_ && out_.kind == Kind::kSelect && !explain_;
     if (explain_) {
       out_.kind = Kind::kExplain;
@@ -230,6 +232,7 @@ class Classifier {
   bool watch_returning_ = false;
   bool returning_inside_ = false;  // seen inside parentheses
   bool says_or_ = false;
+  bool upserts_ = false;
   bool optimizes_ = false;
   uint64_t place_ = 0;  // of the token behind the verb, from 1
   Token last_;

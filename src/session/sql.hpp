@@ -48,6 +48,7 @@ struct Statement {
   bool pragma_sets =
       false;  // [EXPLAIN] PRAGMA that may change something: with a value that is not a mere argument as
   // in table_info(t), or not known as a read (wal_checkpoint, optimize, delete_database …)
+  bool upserts = false;    // INSERT … ON CONFLICT … DO UPDATE
   bool optimizes = false;  // SELECT with optimize(…) of FTS3, or with pragma_optimize: it may write
   std::string_view
       pragma_name;  // of [EXPLAIN] PRAGMA, without schema and quotes; compare case-insensitively

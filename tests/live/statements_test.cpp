@@ -138,6 +138,8 @@ TEST_P(StatementsTest, ResultsAreNeverStale) {
     EXPECT_EQ(reply.result.last_insert_id, 0) << sql;
   };
   expect("CREATE TABLE u(x)", 0, 0);
+  expect("INSERT INTO t(id, x) VALUES (1, 1) ON CONFLICT(id) DO UPDATE SET x = 8",
+         DQC_HAS_ROWS_AFFECTED, 1);
   expect("PRAGMA user_version", 0, 0);
   expect("UPDATE t SET x = 1", DQC_HAS_ROWS_AFFECTED, 3);
   expect("UPDATE t SET x = 1 WHERE 0", DQC_HAS_ROWS_AFFECTED, 0);

@@ -246,6 +246,30 @@ TEST(SessionStory, AScriptsResultIsThatOfItsLastStatement) {
   }
 }
 
+// It may have updated, and the server tells the id of an INSERT before it.
+TEST(SessionStory, AnUpsertHasNoId) {
+  for (const mock::Era era : kEras) {
+    for (const char* sql : {"INSERT INTO t VALUES (1) ON CONFLICT(a) DO UPDATE SET b = 2",
+                            "WITH q AS (SELECT 1) INSERT INTO t SELECT * FROM q WHERE 1 ON "
+                            "CONFLICT DO /* */ update SET a=1",
+                            "INSERT INTO t VALUES (1) ON CONFLICT(a) DO NOTHING ON CONFLICT(b) DO "
+                            "UPDATE SET b = 2"}) {
+      Ready rig(era);
+      for (const Op& op : {rig.Submit(sql), rig.Submit(Script(sql))}) {
+        rig.Flow();
+        EXPECT_TRUE(op->status.ok()) << op->Story();
+        EXPECT_TRUE(op->has_rows_affected) << sql;
+        EXPECT_FALSE(op->has_last_insert_id) << sql;
+        EXPECT_EQ(op->last_insert_id, 0) << sql;
+      }
+    }
+    Ready rig(era);
+    const Op op = rig.Submit("INSERT INTO t VALUES ('DO UPDATE') ON CONFLICT(a) DO NOTHING");
+    rig.Flow();
+    EXPECT_TRUE(op->has_last_insert_id);
+  }
+}
+
 TEST(SessionStory, ScriptFailureNamesItsPlaceAndOutcome) {
   for (const mock::Era era : kEras) {
     Ready rig(era);

@@ -331,8 +331,9 @@ typedef struct dqc_cell {
 #define DQC_HAS_ROWS_AFFECTED 1u  /**< the statement was an INSERT, REPLACE, UPDATE or DELETE */
 #define DQC_HAS_LAST_INSERT_ID 2u /**< it was an INSERT or REPLACE that changed a row */
 
-/** What a statement that modifies data did. Fields that its kind does not have are 0, never stale.
- */
+/** What a statement that modifies data did. Fields that its kind does not have are 0. An INSERT with ON
+ * CONFLICT … DO UPDATE has no last_insert_id: it may have updated instead; ask by RETURNING. The library
+ * does not see that a table is WITHOUT ROWID: then last_insert_id is that of an earlier INSERT. */
 typedef struct dqc_result {
   int64_t last_insert_id;
   uint64_t rows_affected;

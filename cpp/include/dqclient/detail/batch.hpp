@@ -15,7 +15,8 @@ class exec_result {
   exec_result() noexcept : raw_{} {}
   explicit exec_result(const dqc_result& raw) noexcept : raw_(raw) {}
 
-  /** The rowid of the last row inserted; 0 unless has_last_insert_id(). */
+  /** The rowid of the last row inserted; 0 unless has_last_insert_id(). Of no use where the table is
+   * WITHOUT ROWID: then it is that of an earlier INSERT. */
   int64_t last_insert_id() const noexcept { return raw_.last_insert_id; }
   bool has_last_insert_id() const noexcept { return (raw_.has & DQC_HAS_LAST_INSERT_ID) != 0; }
   /** Rows inserted, changed or deleted; 0 unless has_rows_affected(). */
