@@ -71,6 +71,7 @@ Result<IntrusivePtr<Call>> PrepareCall(dqc_conn* conn, const char* sql, size_t s
   const std::string_view text = Text(sql, sql_size);
   const Result<sql::Statement> one = OneStatement(text);
   DQC_TRY(one.status());
+  DQC_TRY(CheckParamCount(one->param_count, conn->shared->limits));
   IntrusivePtr<Call> call = conn->shared->NewCall(OpKind::kPrepare, options);
   call->stmt = IntrusivePtr<Statement>::Adopt(new Statement(conn->shared, text, *one));
   call->statement = call->stmt->prepared.text;  // may wait: its views are into a copy

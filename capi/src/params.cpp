@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "params.hpp"
 
+#include <algorithm>
 #include <cstring>
 #include <string>
 
@@ -16,10 +17,7 @@ Status NamedPositions(const dqc_value* values, size_t count, std::span<const sql
   for (size_t i = 0; i < count; ++i) {
     if (values[i].name == nullptr) return Bad("values with and without a name in one call");
     const std::string_view name(values[i].name);
-    uint32_t index = 0;
-    for (const sql::Param& param : params) {
-      if (param.name == name) index = param.index;
-    }
+    const uint32_t index = IndexOf(params, name);
     if (index == 0 || index > out.size()) {
       return Bad("the statement has no parameter \"" + std::string(name) +
                  "\" (names include their prefix, as \":a\")");
@@ -81,13 +79,28 @@ Status ToWire(const dqc_value& value, wire::Value* out) {
   }
 }
 
+void SortByName(std::vector<sql::Param>& params) {
+  std::sort(params.begin(), params.end(),
+            [](const sql::Param& a, const sql::Param& b) { return a.name < b.name; });
+}
+
+uint32_t IndexOf(std::span<const sql::Param> sorted, std::string_view name) {
+  const auto at = std::lower_bound(
+      sorted.begin(), sorted.end(), name,
+      [](const sql::Param& param, std::string_view wanted) { return param.name < wanted; });
+  return name.empty() || at == sorted.end() || at->name != name ? 0 : at->index;
+}
+
+Status CheckParamCount(uint64_t param_count, const Limits& limits) {
+  if (param_count <= limits.params) return {};
+  return Status::Make(Code::kLimit, "the statement has " + std::to_string(param_count) +
+                                        " parameters (option \"max_params\" is " +
+                                        std::to_string(limits.params) + ")");
+}
+
 Status Params::Set(const dqc_value* values, size_t count, uint64_t param_count,
                    std::span<const sql::Param> params, const Limits& limits) {
-  if (param_count > limits.params) {
-    return Status::Make(Code::kLimit, "the statement has " + std::to_string(param_count) +
-                                          " parameters (option \"max_params\" is " +
-                                          std::to_string(limits.params) + ")");
-  }
+  DQC_TRY(CheckParamCount(param_count, limits));
   const bool named = count > 0 && values[0].name != nullptr;
   if (!named && count != param_count) {
     return Bad("the statement has " + std::to_string(param_count) + " parameters, the call has " +

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <span>
+#include <string_view>
 #include <vector>
 
 #include "base/limits.hpp"
@@ -16,7 +17,7 @@ namespace dqc::capi {
 // Storage for the values of one call; short lists need no allocation.
 class Params {
  public:
-  // `params` is the list of the statement's parameters, looked at only if values have names.
+  // `params`: the statement's, SortByName()d; looked at only if values have names.
   Status Set(const dqc_value* values, size_t count, uint64_t param_count,
              std::span<const sql::Param> params, const Limits& limits);
   void Use(std::vector<wire::Value> values);
@@ -31,6 +32,13 @@ class Params {
   std::vector<wire::Value> heap_;
   size_t count_ = 0;
 };
+
+void SortByName(std::vector<sql::Param>& params);
+// Of the parameter with this name in a list so sorted; 0 if there is none.
+uint32_t IndexOf(std::span<const sql::Param> sorted, std::string_view name);
+
+// A statement with so many parameters may be made room for.
+Status CheckParamCount(uint64_t param_count, const Limits& limits);
 
 // One value; kMisuse says what is wrong with it.
 Status ToWire(const dqc_value& value, wire::Value* out);

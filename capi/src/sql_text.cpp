@@ -63,7 +63,10 @@ Status SetText(const Shared& shared, Call* call, std::string_view sql, const dqc
     call->statement.kind = sql::Kind::kOther;
   }
   std::vector<sql::Param> names;
-  if (count > 0 && values != nullptr && values[0].name != nullptr) sql::ListParams(sql, 0, names);
+  if (count > 0 && values != nullptr && values[0].name != nullptr) {
+    sql::ListParams(sql, 0, names);
+    SortByName(names);
+  }
   Params params;
   const uint64_t param_count = summary.statements > 1 ? 0 : summary.first.param_count;
   DQC_TRY(params.Set(values, values == nullptr ? 0 : count, param_count, names, shared.limits));

@@ -12,6 +12,7 @@ Statement::Statement(IntrusivePtr<Shared> shared_in, std::string_view sql_in,
     : shared(std::move(shared_in)), sql(sql_in) {
   prepared.text = sql::ScanStatement(sql);  // its views point into our copy
   sql::ListParams(sql, 0, params);
+  SortByName(params);
   names.resize(text.param_count);
   for (const sql::Param& param : params) {
     if (param.index >= 1 && param.index <= names.size()) names[param.index - 1] = param.name;
@@ -57,9 +58,7 @@ void Statement::Prepared(uint32_t id, uint64_t param_count) noexcept {
 
 Status Statement::Bind(uint32_t index, const dqc_value& value) {
   if (index == 0 && value.name != nullptr) {
-    for (const sql::Param& param : params) {
-      if (param.name == value.name) index = param.index;
-    }
+    index = IndexOf(params, value.name);
     if (index == 0) {
       return Status::Make(Code::kParams,
                           std::string("the statement has no parameter \"") + value.name + "\"");

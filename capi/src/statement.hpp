@@ -29,7 +29,7 @@ class Statement : public RefCounted<Statement> {
   const IntrusivePtr<Shared> shared;
   const std::string sql;
   session::PreparedStatement prepared;
-  std::vector<sql::Param> params;  // named ones and others, views into `sql`
+  std::vector<sql::Param> params;  // SortByName()d, views into `sql`
   std::vector<std::string> names;  // by index - 1, NUL-terminated; "" without a name
 
   void Prepared(uint32_t id, uint64_t param_count) noexcept;  // the server's answer

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 // Parameters and prepared statements.
+#include <algorithm>
 #include <random>
 
 #include "live/client.hpp"
@@ -219,6 +220,39 @@ TEST_P(ParamsTest, FinalizePipelined) {
   EXPECT_TRUE(last.reply.ok()) << last.reply;
   runs.clear();
   conn.Close();
+}
+
+// Found one by one among all they would take seconds.
+TEST_P(ParamsTest, ManyNames) {
+  const Conn conn = Open();
+  constexpr int kCount = 32766;
+  std::string sql = "VALUES ";
+  Args args;
+  for (int i = 0; i < kCount; ++i) {
+    const std::string name = ":name" + std::to_string(i);
+    sql += (i == 0 ? "(" : ",(") + name + ")";
+    args.push_back(Arg(i).Named(name));
+  }
+  std::reverse(args.begin(), args.end());
+  const Reply reply = conn.Query(sql, args);
+  if (era() == 'A') {
+    EXPECT_EQ(reply.status, DQC_E_UNSUPPORTED) << reply;
+    return;
+  }
+  ASSERT_TRUE(reply.ok()) << reply;
+  ASSERT_EQ(reply.rows.size(), static_cast<size_t>(kCount));
+  for (int i = 0; i < kCount; ++i)
+    ASSERT_EQ(reply.rows[static_cast<size_t>(i)][0], "I" + std::to_string(i));
+}
+
+TEST_P(ParamsTest, AnIndexBeyondTheLimitCostsNothing) {
+  const Conn conn = Open();
+  for (const char* sql : {"SELECT ?12000000", "SELECT ?32767"}) {
+    Reply prepared;
+    EXPECT_FALSE(conn.Prepare(sql, &prepared));
+    EXPECT_EQ(prepared.status, DQC_E_LIMIT) << prepared;
+    EXPECT_EQ(conn.Query(sql).status, DQC_E_LIMIT);
+  }
 }
 
 }  // namespace
