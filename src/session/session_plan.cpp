@@ -11,6 +11,9 @@ using wire::ResponseType;
 
 namespace {
 
+// Room is left for what a message has besides the text.
+constexpr size_t kStatementBytesMax = kMessageBytesMax - 4 * wire::kWord;
+
 // May it change the database, once it is sent, so that the change outlives the connection? What goes
 // by EXEC into a transaction of ours cannot be rolled back: PRAGMA delete_database.
 bool HasEffect(const Operation& op, const sql::Statement& statement) {
@@ -294,6 +297,13 @@ void Session::ScriptNext(Operation* op) {
   op->script_statement.text = statement;
   op->script_offset = statement.begin;
   op->script_next = statement.end;
+  // What travels of it; the server decides where the statement ends, the scanner only bounds that.
+  const size_t size = (op->script_whole_rest ? sql.size() : statement.end) - statement.begin;
+  if (size > kStatementBytesMax) {
+    return FinishScript(op, Status::Make(Code::kLimit, "a statement of " + std::to_string(size) +
+                                                           " bytes: larger than any server accepts")
+                                .With(Phase::kRequest));
+  }
   if (statement.param_count > 0) {
     return FinishScript(
         op, Status::Make(Code::kParams,
@@ -303,11 +313,8 @@ void Session::ScriptNext(Operation* op) {
   if (WayOf(Feature::kScriptTail, era_) != Way::kSend) return RunStatement(op);
   const Status may = MayPrepare(statement, era_);
   if (!may.ok()) return FinishScript(op, may.WithNode(options_.node));
-  // The server decides where the statement ends; the scanner only bounds how much text travels.
-  const size_t end = op->script_whole_rest ? sql.size() : statement.end;
   AppendMessage(Step::kPrepare, op, RequestType::kPrepare, ResponseType::kStmt,
-                wire::request::Prepare{0, sql.substr(op->script_offset, end - op->script_offset)},
-                1);
+                wire::request::Prepare{0, sql.substr(op->script_offset, size)}, 1);
 }
 
 void Session::ScriptPrepared(Operation* op, uint32_t stmt_id, uint64_t params, uint64_t tail) {
