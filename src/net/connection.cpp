@@ -223,9 +223,8 @@ void Connection::CountFailure(QueuedOperation* op) noexcept {
 
 uint32_t Connection::NewHolder() noexcept {
   silent_ = 0;
-  const uint64_t next = (untold_ >> 32) + 1;
-  untold_ = next << 32;
-  return static_cast<uint32_t>(next);
+  untold_ = ((untold_ >> 32) + 1) << 32;
+  return static_cast<uint32_t>(untold_ >> 32);
 }
 
 Status Connection::GivenBack() {

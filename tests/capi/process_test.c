@@ -94,7 +94,7 @@ static void child(family *f) {
   _exit(0);
 }
 
-static void test_fork(int mode) {
+UNUSED static void test_fork(int mode) {
   world w;
   family f = {&w, NULL, NULL, NULL, NULL, NULL};
   probe p = {0};
@@ -157,7 +157,7 @@ static void keep_batch(probe *p, const dqc_event *event) {
 }
 
 /* A child that frees its copy of a batch while the parent's threads take and give back others. */
-static void test_fork_with_batch(void) {
+UNUSED static void test_fork_with_batch(void) {
   world w;
   probe p = {0};
   taker t = {&w, 0};

@@ -527,7 +527,7 @@ DQC_API void DQC_CALL dqc_config_free(dqc_config *config);
 
 #define DQC_RUN_DEFAULT 0 /**< until no operation is outstanding */
 #define DQC_RUN_ONCE 1    /**< wait for something to do, do it, return */
-#define DQC_RUN_NOWAIT 2  /**< do what can be done now, return; the events of callbacks come next time */
+#define DQC_RUN_NOWAIT 2  /**< do what can be done now, return */
 
 /**
  * A loop. (To attach to a uv_loop_t of the application, see dqclient_uv.h.)

@@ -205,7 +205,8 @@ class queue {
    */
   template <class F>
   result<void> set_notify(F& notify) {
-    static_assert(noexcept(notify()), "notify may run on a thread of the library: make it noexcept");
+    static_assert(noexcept(notify()),
+                  "notify may run on a thread of the library: make it noexcept");
     void* user = const_cast<void*>(static_cast<const void*>(std::addressof(notify)));
     return detail::call_void(
         [&](dqc_error**) { return dqc_queue_set_notify(get(), &on_notify<F>, user); });
