@@ -121,11 +121,7 @@ static void test_orders(int mode) {
     for (int i = 0; i < HANDLES; ++i) rotated[i] = (i * 3 + shift) % HANDLES;
     run_order(mock, mode, rotated, HANDLES, shift & 1);
   }
-  const int64_t end = now_ms() + 10000;
-  while (threads() > threads_before && now_ms() < end) sleep_ms(1);
-  CHECK_EQ(threads(), threads_before);
-  while (descriptors() > descriptors_before && now_ms() < end) sleep_ms(1);
-  CHECK_EQ(descriptors(), descriptors_before);
+  expect_left(threads_before, descriptors_before);
   mock_server_stop(mock);
 }
 

@@ -294,7 +294,7 @@ static int run_once(mock_server *mock, int mode, int with_client, long n, int st
   if (!failed) CHECK_EQ(r.first_failure, DQC_OK);
   const int64_t end = now_ms() + 20000;
   while (threads() > threads_before && now_ms() < end) sleep_ms(1);
-  CHECK_EQ(threads(), threads_before);
+  CHECK(threads() <= threads_before);
   memset(&r, 0, sizeof(r));
   CHECK_EQ(oom_leaks(), 0);
   return failed;
