@@ -345,31 +345,50 @@ static void test_dispatch_ends(int by_notify) {
 
 static struct {
   dqc_queue *queue;
-  atomic_int over, late;
+  atomic_int thread[3], go, over, late;
 } replaced;
 
 static void DQC_CALL notify_first(void *user_data) {
   (void)user_data;
-  sleep_ms(20);
+  while (!atomic_load(&replaced.go)) sleep_ms(1);
 }
 static void DQC_CALL notify_second(void *user_data) {
   (void)user_data;
   if (atomic_load(&replaced.over)) atomic_fetch_add(&replaced.late, 1);
 }
+
 static void *set_first(void *data) {
+  atomic_store(&replaced.thread[0], (int)syscall(SYS_gettid));
   CHECK_EQ(dqc_queue_set_notify(replaced.queue, notify_first, NULL), DQC_OK);
   return data;
 }
 static void *set_second(void *data) {
-  sleep_ms(5);
+  atomic_store(&replaced.thread[1], (int)syscall(SYS_gettid));
   CHECK_EQ(dqc_queue_set_notify(replaced.queue, notify_second, NULL), DQC_OK);
   return data;
 }
 static void *set_none(void *data) {
-  sleep_ms(10);
+  atomic_store(&replaced.thread[2], (int)syscall(SYS_gettid));
   CHECK_EQ(dqc_queue_set_notify(replaced.queue, NULL, NULL), DQC_OK);
   atomic_store(&replaced.over, 1);
   return data;
+}
+
+/* Waits until the thread waits. */
+static void until_asleep(const atomic_int *thread) {
+  char path[64], line[256];
+  const int64_t end = now_ms() + 20000;
+  for (char state = 0; state != 'S'; sleep_ms(1)) {
+    CHECK(now_ms() < end);
+    if (atomic_load(thread) == 0) continue;
+    snprintf(path, sizeof(path), "/proc/self/task/%d/stat", atomic_load(thread));
+    FILE *file = fopen(path, "re");
+    CHECK(file != NULL && fgets(line, sizeof(line), file) != NULL);
+    CHECK_EQ(fclose(file), 0);
+    const char *name_end = strrchr(line, ')');
+    CHECK(name_end != NULL);
+    state = name_end[2];
+  }
 }
 
 /* The second waits for a call of the first to end, and is replaced meanwhile. */
@@ -384,9 +403,14 @@ static void test_notify_replaced_before_its_turn(void) {
   for (int i = 0; i < 30; ++i) {
     pthread_t thread[3];
     atomic_store(&replaced.over, 0);
-    for (int k = 0; k < 3; ++k) CHECK_EQ(pthread_create(&thread[k], NULL, setters[k], NULL), 0);
+    atomic_store(&replaced.go, 0);
+    for (int k = 0; k < 3; ++k) {
+      atomic_store(&replaced.thread[k], 0);
+      CHECK_EQ(pthread_create(&thread[k], NULL, setters[k], NULL), 0);
+      until_asleep(&replaced.thread[k]);
+    }
+    atomic_store(&replaced.go, 1);
     for (int k = 0; k < 3; ++k) CHECK_EQ(pthread_join(thread[k], NULL), 0);
-    CHECK_EQ(dqc_queue_set_notify(w.queue, NULL, NULL), DQC_OK);
   }
   CHECK_EQ(atomic_load(&replaced.late), 0);
   until_done(&w, &p, 1);
