@@ -129,7 +129,7 @@ static void test_notify(void) {
   world_connect(&w);
   for (int i = 0; i < 5; ++i) OK(exec_async(w.conn, "INSERT INTO t VALUES(1)", &p[i]));
   while (mock_server_requests(w.mock, 8) < 5) sleep_ms(1);
-  sleep_ms(50);
+  sleep_ms(300); /* for the answers to be read */
   CHECK_EQ(atomic_load(&notified), 1); /* six events wait, one edge */
   ++g_inside;
   CHECK_EQ(dqc_queue_dispatch(w.queue, 4), 4);
@@ -277,17 +277,41 @@ static void test_queue_outlives(void) {
   world_end(&w);
 }
 
+/* Waits until the thread waits. */
+static void until_asleep(const atomic_int *thread) {
+  char path[64], line[256];
+  const int64_t end = now_ms() + 20000;
+  for (char state = 0; state != 'S'; sleep_ms(1)) {
+    CHECK(now_ms() < end);
+    if (atomic_load(thread) == 0) continue;
+    snprintf(path, sizeof(path), "/proc/self/task/%d/stat", atomic_load(thread));
+    FILE *file = fopen(path, "re");
+    CHECK(file != NULL && fgets(line, sizeof(line), file) != NULL);
+    CHECK_EQ(fclose(file), 0);
+    const char *name_end = strrchr(line, ')');
+    CHECK(name_end != NULL);
+    state = name_end[2];
+  }
+}
+
+static dqc_queue *waited_for;
+
 static void *wait_for_ever(void *data) {
-  CHECK_EQ(dqc_queue_wait((dqc_queue *)data, -1), DQC_E_CLOSED);
+  atomic_store((atomic_int *)data, (int)syscall(SYS_gettid));
+  CHECK_EQ(dqc_queue_wait(waited_for, -1), DQC_E_CLOSED);
   return NULL;
 }
 
 static void test_queue_freed_under_wait(void) {
+  static atomic_int waiter[3];
   dqc_queue *queue = NULL;
   pthread_t thread[3];
   OK(dqc_queue_new(&queue, &error));
-  for (int i = 0; i < 3; ++i) CHECK_EQ(pthread_create(&thread[i], NULL, wait_for_ever, queue), 0);
-  sleep_ms(200); /* they are in it */
+  waited_for = queue;
+  for (int i = 0; i < 3; ++i) {
+    CHECK_EQ(pthread_create(&thread[i], NULL, wait_for_ever, &waiter[i]), 0);
+    until_asleep(&waiter[i]);
+  }
   dqc_queue_free(queue);
   for (int i = 0; i < 3; ++i) CHECK_EQ(pthread_join(thread[i], NULL), 0);
 }
@@ -372,23 +396,6 @@ static void *set_none(void *data) {
   CHECK_EQ(dqc_queue_set_notify(replaced.queue, NULL, NULL), DQC_OK);
   atomic_store(&replaced.over, 1);
   return data;
-}
-
-/* Waits until the thread waits. */
-static void until_asleep(const atomic_int *thread) {
-  char path[64], line[256];
-  const int64_t end = now_ms() + 20000;
-  for (char state = 0; state != 'S'; sleep_ms(1)) {
-    CHECK(now_ms() < end);
-    if (atomic_load(thread) == 0) continue;
-    snprintf(path, sizeof(path), "/proc/self/task/%d/stat", atomic_load(thread));
-    FILE *file = fopen(path, "re");
-    CHECK(file != NULL && fgets(line, sizeof(line), file) != NULL);
-    CHECK_EQ(fclose(file), 0);
-    const char *name_end = strrchr(line, ')');
-    CHECK(name_end != NULL);
-    state = name_end[2];
-  }
 }
 
 /* The second waits for a call of the first to end, and is replaced meanwhile. */
