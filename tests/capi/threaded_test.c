@@ -129,7 +129,7 @@ static void test_notify(void) {
   world_connect(&w);
   for (int i = 0; i < 5; ++i) OK(exec_async(w.conn, "INSERT INTO t VALUES(1)", &p[i]));
   while (mock_server_requests(w.mock, 8) < 5) sleep_ms(1);
-  sleep_ms(300); /* for the answers to be read */
+  sleep_ms(300);                       /* for the answers to be read */
   CHECK_EQ(atomic_load(&notified), 1); /* six events wait, one edge */
   ++g_inside;
   CHECK_EQ(dqc_queue_dispatch(w.queue, 4), 4);

@@ -8,6 +8,7 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <ostream>
 #include <random>
 #include <string>
 #include <utility>
@@ -15,6 +16,15 @@
 
 #include "mock/conn.hpp"
 #include "session/session.hpp"
+
+namespace dqc::session {
+
+inline std::ostream& operator<<(std::ostream& out, TxState state) {
+  constexpr const char* kNames[] = {"none", "open", "unknown"};
+  return out << kNames[static_cast<int>(state)];
+}
+
+}  // namespace dqc::session
 
 namespace dqc::session::test {
 
