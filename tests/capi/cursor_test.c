@@ -295,7 +295,7 @@ static void test_freed_by_callback(void) {
   world w;
   probe p = {0};
   dqc_conn *other = NULL;
-  world_begin(&w, DRIVEN, "late_result", 3);
+  world_begin(&w, DRIVEN, "stalled_result", 3);
   world_connect(&w);
   mock_server *quick = mock_server_start('D', "normal", 0);
   dqc_config *config = config_for(quick);
@@ -309,6 +309,7 @@ static void test_freed_by_callback(void) {
   while (status == DQC_ROW) INSIDE(status = dqc_rows_step(rows, NULL));
   CHECK_EQ(status, DQC_E_CLOSED);
   CHECK_EQ(p.done, 1);
+  mock_server_release(w.mock);
   ++g_inside;
   dqc_conn_free(other);
   --g_inside;

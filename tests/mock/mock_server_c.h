@@ -21,6 +21,7 @@ typedef struct mock_server mock_server;
  * normal            nothing
  * big_result        queries give n rows [10000] in column n: 0 … n-1
  * late_result       the same, but all behind the first row comes 20 ms later
+ * stalled_result    the same, but all behind the first row comes after mock_server_release()
  * big_dump          DUMP gives a main file of n MiB [100], made as it is sent, and an empty one
  * slow_writes       each reply to exec and query arrives in pieces of n bytes [1], 1 ms apart
  * delay             exec and query are answered after n ms [100]

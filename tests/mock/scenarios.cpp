@@ -57,6 +57,11 @@ constexpr Scenario kScenarios[] = {
        const Bytes first = RowsFrame({"n"}, {{0}}, RowsEnd::kPart);
        node.On(AnyQuery(), Do().Raw(first).Delay(20).Rows(Numbers(n - 1, 1)));
      }},
+    {"stalled_result", 10000,
+     [](Node& node, uint64_t n) {
+       const Bytes first = RowsFrame({"n"}, {{0}}, RowsEnd::kPart);
+       node.On(AnyQuery(), Do().Raw(first).Stall().Rows(Numbers(n - 1, 1)));
+     }},
     {"big_dump", 100,
      [](Node& node, uint64_t n) {
        node.On(Match(RequestType::kDump),
