@@ -4,7 +4,8 @@
 //
 // A statement that fails inside a transaction is backed out by itself, but for a conflict clause or
 // a trigger that says ROLLBACK, and a few rare errors. Such a failure ends the whole transaction, and what
-// was sent behind it commits by itself. Schemas and statements that can do this are not grouped.
+// was sent behind it commits by itself. Schemas and statements that can do this are not grouped, nor are
+// those that say FAIL, which are not backed out.
 #include <algorithm>
 #include <new>
 #include <string_view>
@@ -28,7 +29,8 @@ bool SaysRollback(const Operation& op) {
 
 bool Groupable(const Operation& op) {
   return op.kind == OpKind::kStatement && op.statement_count == 1 && op.statement.dml() &&
-         !op.statement.returning && !op.stay_alone && !SaysRollback(op);
+         op.statement.on_conflict != sql::OnConflict::kFail && !op.statement.returning &&
+         !op.stay_alone && !SaysRollback(op);
 }
 
 // SQLite rolls back the transaction on these by itself.

@@ -15,6 +15,7 @@ struct FailureContext {
   bool effect = false;           // the request could change something
   bool single_statement = true;  // the text is known to be one statement
   bool administrative = false;
+  bool or_fail = false;  // INSERT OR FAIL …: what it changed before it failed stays
   std::string_view node;
   std::string_view request;  // "EXEC_SQL", "COMMIT" …: what the server answered to
 };

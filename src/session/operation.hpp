@@ -159,6 +159,10 @@ class Operation : public RefCounted<Operation>, public Deliverable {
   PreparedStatement script_statement;
   IntrusivePtr<ResultHeader> header;  // of the result that arrives
 
+  // The statement that runs.
+  const sql::Statement& running() const {
+    return kind == OpKind::kScript ? script_statement.text : statement;
+  }
   // It failed, and what was submitted behind it may not be committed before that is known.
   bool stops_commit() const {
     const bool sql = kind == OpKind::kStatement || kind == OpKind::kScript;

@@ -50,6 +50,14 @@ constexpr std::array<Rule, kFeatureCount> kRules = {{
      kLockedTransaction, "PRAGMA optimize, or a SELECT that optimizes, behind a BEGIN of yours",
      "it would take the write lock unnoticed, and the server abort at the COMMIT",
      "begin with BEGIN IMMEDIATE, or run it outside of the transaction"},
+    {Feature::kOrFail, kSend, kSend, kSend, kSend, kOwnTransaction, "", "", ""},
+    {Feature::kMakesFail, kSend, kSend, kSend, kSend, kRefuse, "a schema with conflict policy FAIL",
+     "behind such a failure this server would keep the rows before it, not replicate them, and "
+     "abort",
+     "use ABORT, or say INSERT OR FAIL where it is wanted"},
+    {Feature::kIncrementalVacuum, kSend, kRefuse, kRefuse, kRefuse, kSend,
+     "PRAGMA incremental_vacuum", "this server would abort",
+     "upgrade to dqlite 1.18.2 or later, or rebuild the database from a dump"},
 }};
 
 constexpr bool RulesInOrder() {
@@ -128,6 +136,8 @@ Status Refusal(Feature feature, Era era) {
 Needs NeedsOf(const sql::Statement& statement, uint64_t param_count) {
   Needs needs;
   if (param_count > 255) needs.Add(Feature::kParamsV1);
+  if (statement.dml() && statement.on_conflict == sql::OnConflict::kFail)
+    needs.Add(Feature::kOrFail);
   if (statement.returning) {
     needs.Add(Feature::kReturning);
     return needs;
@@ -149,6 +159,7 @@ Needs NeedsOf(const sql::Statement& statement, uint64_t param_count) {
                           is("count_changes");
       if (statement.pragma_sets && format) needs.Add(Feature::kPragmaFormat);
       if (is("wal_checkpoint")) needs.Add(Feature::kPragmaCheckpoint);
+      if (is("incremental_vacuum")) needs.Add(Feature::kIncrementalVacuum);
       if (is("delete_database")) needs.Add(Feature::kDeleteDatabase);
       if (is("optimize") && statement.kind == sql::Kind::kPragma) needs.Add(Feature::kOptimize);
       break;
@@ -157,6 +168,7 @@ Needs NeedsOf(const sql::Statement& statement, uint64_t param_count) {
       if (statement.optimizes) needs.Add(Feature::kOptimize);
       break;
     default:
+      if (statement.makes_fail) needs.Add(Feature::kMakesFail);
       break;
   }
   return needs;

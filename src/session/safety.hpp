@@ -34,16 +34,19 @@ enum class Feature : uint8_t {
   kDeleteDatabase,    // PRAGMA delete_database
   kGrowBuffer,        // rows overrun a buffer that has its first size
   kOptimize,          // what writes though SQLite takes it for a read: PRAGMA optimize, …
+  kOrFail,            // INSERT, UPDATE OR FAIL: fails, and keeps the rows before
+  kMakesFail,         // a schema of which plain statements do so
+  kIncrementalVacuum,
 };
-inline constexpr size_t kFeatureCount = 13;
+inline constexpr size_t kFeatureCount = 16;
 
 enum class Way : uint8_t {
-  kSend,            // as it is
-  kRefuse,          // never: it harms the server, or loses data
-  kByQuery,         // by QUERY, also from exec
-  kOwnTransaction,  // by QUERY between our own BEGIN IMMEDIATE and COMMIT, unless a transaction is open
+  kSend,               // as it is
+  kRefuse,             // never: it harms the server, or loses data
+  kByQuery,            // by QUERY, also from exec
+  kOwnTransaction,     // between our own BEGIN IMMEDIATE and COMMIT, unless a transaction is open
   kLockedTransaction,  // the same; refused in an open one that perhaps does not hold the write lock
-  kOwnTransactionByExec,  // by EXEC; refused in an open one
+  kOwnTransactionByExec,  // by EXEC even if it yields rows; refused in an open one
   kSplitLocally,          // statement ends found by our scanner
   kFallBackToExec,        // the server refuses without executing; then by EXEC
   kNeeded,
@@ -58,9 +61,9 @@ Way WayOf(Feature feature, Era era);
 Status Refusal(Feature feature, Era era);
 
 // The features of a statement that must be looked up before it is sent; kFeatureCount-terminated
-// list, at most 2.
+// list, at most 3.
 struct Needs {
-  Feature features[2] = {};
+  Feature features[3] = {};
   uint8_t count = 0;
   void Add(Feature f) { features[count++] = f; }
 };

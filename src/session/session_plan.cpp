@@ -35,6 +35,12 @@ bool HasEffect(const Operation& op, const sql::Statement& statement) {
 // waits for it any more.
 bool GoesOn(const Operation& op) { return !op.abandoned || op.script_as_exec; }
 
+// Does what its statement changed in our transaction stay, as it would without? Also of INSERT OR FAIL …
+bool StaysDone(const Operation& op) {
+  const bool or_fail = op.running().on_conflict == sql::OnConflict::kFail;
+  return op.saved.ok() || (or_fail && op.saved.code() == Code::kConstraint);
+}
+
 bool IsCheckpoint(const Status& status) {
   return status.code() == Code::kBusy && status.info()->server_text == "checkpoint in progress";
 }
@@ -55,8 +61,7 @@ void Session::EndExclusive(Operation* op) {
 
 // Looks the statement up in the safety table and sends it, or its first step, or refuses it.
 void Session::RunStatement(Operation* op) {
-  const sql::Statement& statement =
-      op->kind == OpKind::kScript ? op->script_statement.text : op->statement;
+  const sql::Statement& statement = op->running();
   const auto refuse = [&](const Status& why) {
     const Status refused = why.WithNode(options_.node);
     op->kind == OpKind::kScript ? FinishScript(op, refused) : Complete(op, refused);
@@ -95,7 +100,7 @@ void Session::RunStatement(Operation* op) {
 
 void Session::AppendRun(Operation* op) {
   const bool script = op->kind == OpKind::kScript;
-  const sql::Statement& statement = script ? op->script_statement.text : op->statement;
+  const sql::Statement& statement = op->running();
   const bool as_query = statement.yields_rows() && !op->script_as_exec;
   const bool effect = HasEffect(*op, statement);
   const ResponseType reply = as_query ? ResponseType::kRows : ResponseType::kResult;
@@ -147,7 +152,7 @@ void Session::AppendRun(Operation* op) {
 bool Session::FallBackToExec(Operation* op, const Status& status) {
   const ErrorInfo* info = status.info();
   const bool script = op->kind == OpKind::kScript;
-  const sql::Statement& statement = script ? op->script_statement.text : op->statement;
+  const sql::Statement& statement = op->running();
   const bool prepared =
       script ? WayOf(Feature::kScriptTail, era_) == Way::kSend : op->prepared != nullptr;
   if (statement.kind != sql::Kind::kPragma || op->script_as_exec || op->abandoned ||
@@ -188,7 +193,7 @@ void Session::StepDone(Operation* op, Step step, Status status, Time now) {
         if (status.ok() && op->script_as_exec) op->effect_done = true;
         op->saved = std::move(status);
         if (op->rolling_back) break;
-        AppendEnd(op, op->saved.ok() && GoesOn(*op) ? Step::kCommit : Step::kRollback);
+        AppendEnd(op, StaysDone(*op) && GoesOn(*op) ? Step::kCommit : Step::kRollback);
         break;
       }
       if (op->join.wanted && AssignAfterAdd(op, &status)) break;
@@ -200,10 +205,8 @@ void Session::StepDone(Operation* op, Step step, Status status, Time now) {
       const ErrorInfo* info = status.info();
       const bool inside =
           info != nullptr && info->server_text.find("within a transaction") != std::string::npos;
-      const sql::Statement& statement =
-          op->kind == OpKind::kScript ? op->script_statement.text : op->statement;
       if (inside) {
-        status = MayRunInside(statement, era_, transaction_.locked()).WithNode(options_.node);
+        status = MayRunInside(op->running(), era_, transaction_.locked()).WithNode(options_.node);
       }
       if (!status.ok()) {
         FinishStatement(op, std::move(status));
@@ -221,12 +224,15 @@ void Session::StepDone(Operation* op, Step step, Status status, Time now) {
     }
     case Step::kCommit:
       if (!status.ok() && op->script_as_exec) status = status.With(Outcome::kMaybeExecuted);
-      if (status.ok() || status.code() == Code::kLeadershipLost || !lost_.ok()) {
+      if (status.ok()) {
+        if (!op->saved.ok()) op->effect_done = true;
+        FinishStatement(op, std::exchange(op->saved, Status()));
+      } else if (status.code() == Code::kLeadershipLost || !lost_.ok()) {
         FinishStatement(op, std::move(status));
       } else if (IsCheckpoint(status) && GoesOn(*op)) {
         AppendEnd(op, Step::kCommit);
       } else {
-        op->saved = std::move(status);
+        op->saved = op->saved.ok() ? std::move(status) : op->saved.With(Outcome::kNotExecuted);
         AppendEnd(op, Step::kRollback);
       }
       break;

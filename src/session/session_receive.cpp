@@ -224,10 +224,12 @@ void Session::OnFailure(Request* head, const uint8_t* body, size_t size, Time no
     context.phase = op->frames_seen > 0 ? Phase::kResult : Phase::kRequest;
     context.administrative = op->kind == OpKind::kAdmin;
     context.single_statement = op->statement_count == 1;
+    context.or_fail =
+        head->step == Step::kMain && op->running().on_conflict == sql::OnConflict::kFail;
   }
   const Failure verdict = Classify(code, failure->text, context);
   const Step step = head->step;
-  if (op != nullptr && verdict.status.info()->outcome == Outcome::kMaybeExecuted) {
+  if (head->effect && op != nullptr && verdict.status.info()->outcome == Outcome::kMaybeExecuted) {
     op->effect_done = true;  // also if memory runs out below
   }
   Retire(head);
@@ -240,8 +242,7 @@ void Session::OnFailure(Request* head, const uint8_t* body, size_t size, Time no
 void Session::TakeResult(const Request& head, const wire::response::Result& result) {
   Operation* op = head.op;
   if (op == nullptr || head.step != Step::kMain) return;
-  const sql::Statement& text =
-      op->kind == OpKind::kScript ? op->script_statement.text : op->statement;
+  const sql::Statement& text = op->running();
   const bool one = op->statement_count == 1;
   op->has_rows_affected = one && text.dml();
   op->rows_affected = op->has_rows_affected ? result.rows_affected : 0;

@@ -46,8 +46,7 @@ void Session::NoteAnswer(const Operation& op, Step step, const Status& status) n
   sql::Statement own;
   switch (step) {
     case Step::kMain:
-      if (op.kind == OpKind::kScript) return note(op.script_statement.text);
-      if (op.statement_count == 1) return note(op.statement);
+      if (op.kind == OpKind::kScript || op.statement_count == 1) return note(op.running());
       return status.ok() ? transaction_.SeveralSucceeded(TextOf(op.main))
                          : transaction_.SeveralFailed(TextOf(op.main), status);
     case Step::kBegin:

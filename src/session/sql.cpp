@@ -80,6 +80,8 @@ class Classifier {
     optimizes_ = optimizes_ || Named(token, "pragma_optimize") ||
                  (token.type == TokenType::kOpen && Named(last_, "optimize"));
     upserts_ = upserts_ || (Word(last_, "DO") && Word(token, "UPDATE"));
+    says_fail_ = says_fail_ || (Word(token, "FAIL") && AsPolicy());
+    before_ = last_;
     last_ = token;
     if (token.type == TokenType::kClose) --depth_;
     switch (phase_) {
@@ -113,6 +115,7 @@ class Classifier {
       out_.savepoint = SavepointKey(last_.In(text_));
     }
     out_.upserts = upserts_ && out_.kind == Kind::kInsert && !explain_;
+    out_.makes_fail = says_fail_ && out_.kind == Kind::kOther;
     out_.optimizes = optimizes_ && out_.kind == Kind::kSelect && !explain_;
     if (explain_) {
       out_.kind = Kind::kExplain;
@@ -134,6 +137,13 @@ class Classifier {
                                  EqualsIgnoreCase(text.substr(1, text.size() - 2), name));
   }
 
+  // Is the FAIL that comes next a conflict policy? The word may be a name.
+  bool AsPolicy() const {
+    if (last_.type == TokenType::kOpen) return Word(before_, "RAISE");
+    if (Word(last_, "CONFLICT")) return Word(before_, "ON");
+    return Word(last_, "OR") && (Word(before_, "INSERT") || Word(before_, "UPDATE"));
+  }
+
   // The RETURNING clause stands outside all parentheses.
   void TakeBody(const Token& token) {
     ++place_;
@@ -153,7 +163,9 @@ class Classifier {
     } else if (out_.kind == Kind::kInsert || out_.kind == Kind::kUpdate) {
       if (place_ == 1) says_or_ = Word(token, "OR");
       if (place_ == 2 && says_or_)
-        out_.on_conflict = Word(token, "ROLLBACK") ? OnConflict::kRollback : OnConflict::kOther;
+        out_.on_conflict = Word(token, "ROLLBACK") ? OnConflict::kRollback
+                           : Word(token, "FAIL")   ? OnConflict::kFail
+                                                   : OnConflict::kOther;
       // ON CONFLICT … DO UPDATE fails by itself, whatever was said before.
       if (out_.on_conflict == OnConflict::kRollback && Word(token, "DO"))
         out_.on_conflict = OnConflict::kUnsaid;
@@ -233,9 +245,10 @@ class Classifier {
   bool returning_inside_ = false;  // seen inside parentheses
   bool says_or_ = false;
   bool upserts_ = false;
+  bool says_fail_ = false;
   bool optimizes_ = false;
   uint64_t place_ = 0;  // of the token behind the verb, from 1
-  Token last_;
+  Token last_, before_;
   int64_t depth_ = 0;
 };
 

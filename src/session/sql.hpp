@@ -36,6 +36,7 @@ enum class Kind : uint8_t {
 enum class OnConflict : uint8_t {
   kUnsaid,    // the schema decides
   kRollback,  // and nothing in the statement can decide otherwise
+  kFail,      // the rows changed before the one that fails stay
   kOther,
 };
 
@@ -48,7 +49,9 @@ struct Statement {
   bool pragma_sets =
       false;  // [EXPLAIN] PRAGMA that may change something: with a value that is not a mere argument as
   // in table_info(t), or not known as a read (wal_checkpoint, optimize, delete_database …)
-  bool upserts = false;    // INSERT … ON CONFLICT … DO UPDATE
+  bool upserts = false;  // INSERT … ON CONFLICT … DO UPDATE
+  bool makes_fail =
+      false;  // CREATE, ALTER: a schema with ON CONFLICT FAIL, RAISE(FAIL, …), INSERT OR FAIL …
   bool optimizes = false;  // SELECT with optimize(…) of FTS3, or with pragma_optimize: it may write
   std::string_view
       pragma_name;  // of [EXPLAIN] PRAGMA, without schema and quotes; compare case-insensitively

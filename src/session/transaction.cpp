@@ -46,7 +46,7 @@ bool RollsBack(const sql::Statement& statement, const ErrorInfo& info, bool* cer
     case kUnique:
     case kRowid:
       *certain = statement.on_conflict == sql::OnConflict::kRollback;
-      return statement.on_conflict != sql::OnConflict::kOther;
+      return *certain || statement.on_conflict == sql::OnConflict::kUnsaid;
     default:  // as RAISE(ROLLBACK) in a trigger
       return true;
   }

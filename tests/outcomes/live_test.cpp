@@ -140,6 +140,9 @@ TEST_P(OutcomesTest, Statements) {
   EXPECT_TRUE(Is(Id("sql-in-result"), client.Query(overflow)));
   EXPECT_TRUE(Is(Id("constraint"), conn.Exec("INSERT INTO t(x) VALUES (1)")));
   EXPECT_TRUE(Is(Id("constraint"), client.Exec("INSERT INTO t(x) VALUES (1)")));
+  const char* const or_fail = "INSERT OR FAIL INTO t(x) VALUES (1)";
+  EXPECT_TRUE(Is(Id("constraint-kept"), conn.Exec(or_fail)));
+  EXPECT_TRUE(Is(Id("constraint-kept"), client.Exec(or_fail)));
   ASSERT_TRUE(conn.Exec("BEGIN IMMEDIATE").ok());
   ASSERT_TRUE(conn.Exec("INSERT INTO t VALUES (2, 77)").ok());
   EXPECT_TRUE(Is(Id("constraint-commit"), conn.Exec("COMMIT")));

@@ -60,6 +60,7 @@ const Row kRows[] = {
     {"ABCD", 787, "FOREIGN KEY", Code::kConstraint, false, Code::kConstraint, kNo, false},
     {"ABCD", 1299, "NOT NULL", Code::kConstraint, false, Code::kConstraint, kNo, false},
     {"ABCD", 1555, "UNIQUE", Code::kConstraint, false, Code::kConstraint, kNo, false},
+    {"ABCD", 1811, "RAISE", Code::kConstraint, false, Code::kConstraint, kMaybe, false},
     {"ABCD", 2067, "UNIQUE", Code::kConstraint, false, Code::kConstraint, kNo, false},
     {"D", 23, "not authorized", Code::kSql, false, Code::kSql, kNo, false},
     {"D", 1002, "database does not exists", Code::kServer, false, Code::kServer, kNo, false},
@@ -155,6 +156,9 @@ TEST(SessionSafety, TheTable) {
       {Feature::kDeleteDatabase, {kRefuse, kRefuse, kRefuse, kOwnTransactionByExec}},
       {Feature::kGrowBuffer, {kNeeded, kNeeded, kNeeded, kNeeded}},
       {Feature::kOptimize, {kOwnTransaction, kOwnTransaction, kOwnTransaction, kLockedTransaction}},
+      {Feature::kOrFail, {kSend, kSend, kSend, kOwnTransaction}},
+      {Feature::kMakesFail, {kSend, kSend, kSend, kRefuse}},
+      {Feature::kIncrementalVacuum, {kRefuse, kRefuse, kRefuse, kSend}},
   };
   ASSERT_EQ(std::size(lines), kFeatureCount);
   for (const Line& line : lines) {
@@ -195,6 +199,9 @@ TEST(SessionSafety, RefusedBeforeAByteIsSent) {
       {"PRAGMA count_changes", ""},
       {"PRAGMA delete_database", "ABC", "ABCD"},
       {"EXPLAIN PRAGMA delete_database", "ABCD"},
+      {"PRAGMA incremental_vacuum(3)", "ABC"},
+      {"EXPLAIN PRAGMA main.incremental_vacuum", "ABC"},
+      {"CREATE TABLE u(x UNIQUE ON CONFLICT FAIL)", "D"},
       {"PRAGMA foreign_keys", ""},
       {"SELECT 'RETURNING'", ""},
   };
