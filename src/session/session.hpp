@@ -174,6 +174,9 @@ class Session {
   Status TakeReply(const Request& head, const wire::Header& header, const uint8_t* body,
                    wire::response::Stmt* stmt);
   static void TakeResult(const Request& head, const wire::response::Result& result);
+  Status ProtocolError(const std::string& what) const;
+
+  // session_rows.cpp: the rows of a result
   void OnRows(Request* head, const uint8_t* body, size_t size, Time now);
   bool ReadColumns(Operation* op, wire::Reader& reader);
   bool TakeRows(Operation* op, wire::Reader& reader, wire::RowsEnd* end, Time now);
@@ -182,7 +185,6 @@ class Session {
   void SkipDrained(size_t size);
   void StartBatch(Operation* op);
   void FlushBatch() noexcept;
-  Status ProtocolError(const std::string& what) const;
 
   // session_plan.cpp: operations of several requests
   void StepDone(Operation* op, Step step, Status status, Time now);
