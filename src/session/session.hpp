@@ -175,10 +175,14 @@ class Session {
                    wire::response::Stmt* stmt);
   static void TakeResult(const Request& head, const wire::response::Result& result);
   Status ProtocolError(const std::string& what) const;
+  Status TooLarge(const wire::Header& header) const;
 
   // session_rows.cpp: the rows of a result
+  bool IsRows(const wire::Header& header) const;
+  void BeginSkipping(const wire::Header& header, Time now);
+  bool SkipRows(Time now);
   void OnRows(Request* head, const uint8_t* body, size_t size, Time now);
-  bool ReadColumns(Operation* op, wire::Reader& reader);
+  bool ReadColumns(Operation* op, wire::Reader& reader, Time now);
   bool TakeRows(Operation* op, wire::Reader& reader, wire::RowsEnd* end, Time now);
   void ConvertCells(Batch* batch, size_t from) const;
   void OnStreamDied(Request* head);
@@ -250,6 +254,7 @@ class Session {
   size_t parsed_ = 0;
   size_t filled_ = 0;
   std::optional<wire::FilesReader> files_;  // while it stands in the body of a FILES
+  uint64_t skipping_ = 0;  // bytes to come of a ROWS that exceeds limits.message_bytes
   IntrusivePtr<Batch> building_;
   std::vector<std::string_view> names_;  // scratch
   bool processing_ = false;

@@ -24,6 +24,15 @@ Status Session::ProtocolError(const std::string& what) const {
       .WithNode(options_.node);
 }
 
+Status Session::TooLarge(const wire::Header& header) const {
+  return Status::Make(Code::kLimit, "node " + options_.node + " sent a message of " +
+                                        std::to_string(header.body_bytes) +
+                                        " bytes (option \"max_message\" is " +
+                                        std::to_string(options_.limits.message_bytes) + ")")
+      .With(Phase::kResult)
+      .WithNode(options_.node);
+}
+
 Session::Space Session::ReceiveSpace() {
   size_t need = wire::kHeaderBytes;
   if (!files_ && filled_ - parsed_ >= wire::kHeaderBytes) {
@@ -111,6 +120,10 @@ void Session::HandleFrames(Time now) {
       if (!TakeFiles(now)) break;
       continue;
     }
+    if (skipping_ > 0) {
+      if (!SkipRows(now)) break;
+      continue;
+    }
     const size_t have = filled_ - parsed_;
     if (have < wire::kHeaderBytes || Blocked()) break;
     const uint8_t* frame = chunk_->bytes.data() + parsed_;
@@ -127,13 +140,9 @@ void Session::HandleFrames(Time now) {
                       .WithNode(options_.node));
     }
     if (header.body_bytes > options_.limits.message_bytes) {
-      return Fail(Status::Make(Code::kLimit, "node " + options_.node + " sent a message of " +
-                                                 std::to_string(header.body_bytes) +
-                                                 " bytes (option \"max_message\" is " +
-                                                 std::to_string(options_.limits.message_bytes) +
-                                                 ")")
-                      .With(Phase::kResult)
-                      .WithNode(options_.node));
+      if (!IsRows(header)) return Fail(TooLarge(header));
+      BeginSkipping(header, now);
+      continue;
     }
     if (have - wire::kHeaderBytes < header.body_bytes) break;
     const IntrusivePtr<Chunk> keep = chunk_;  // the handler may fail the session

@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 // The rows of a result: columns, cells, limits, batches.
+#include <algorithm>
 #include <cstring>
 
 #include "session/session.hpp"
 
 namespace dqc::session {
 
+using wire::ResponseType;
 using wire::RowsEnd;
 using wire::Value;
 
@@ -38,8 +40,9 @@ void Session::FlushBatch() noexcept {
   sink_->OnRows(std::move(batch));
 }
 
-// Column header: parsed once per result, then compared as bytes. False: the session has failed.
-bool Session::ReadColumns(Operation* op, wire::Reader& reader) {
+// Column header: parsed once per result, then compared as bytes. False: the session, or only the
+// operation, has failed.
+bool Session::ReadColumns(Operation* op, wire::Reader& reader, Time now) {
   IntrusivePtr<ResultHeader>* known = &op->header;
   if (!*known && op->prepared != nullptr) known = &op->prepared->header;
   if (*known) {
@@ -58,7 +61,8 @@ bool Session::ReadColumns(Operation* op, wire::Reader& reader) {
   names_.clear();
   wire::DecodeColumns(reader, options_.limits, names_);
   if (!reader.ok()) {
-    Fail(reader.status("ROWS").WithNode(options_.node));
+    const Status status = reader.status("ROWS").With(Phase::kResult).WithNode(options_.node);
+    status.code() == Code::kLimit ? Abandon(op, status, now) : Fail(status);
     return false;
   }
   auto header = IntrusivePtr<ResultHeader>::Adopt(new ResultHeader());
@@ -108,9 +112,14 @@ bool Session::TakeRows(Operation* op, wire::Reader& reader, RowsEnd* end, Time n
   const uint64_t rows = batch->rows - rows_before;
   if (rows == 0 && *end == RowsEnd::kPart) {
     undo();
+    const bool stuck = outstanding_.front()->effect && DrainsToTheEnd();
     Fail(ProtocolError(
-        "a part of a result without rows; its column names may exceed the server's page size: "
-        "shorten them with AS"));
+        std::string(
+            "a part of a result without rows; its column names may exceed the server's page "
+            "size: shorten them with AS") +
+        (stuck ? ", or name fewer columns; nobody can write to the database until this node is "
+                 "restarted"
+               : "")));
     return false;
   }
   if (options_.cell_types != CellTypes::kRaw) ConvertCells(batch, cells_before);
@@ -142,23 +151,62 @@ void Session::SkipDrained(size_t size) {
     DropDrained("the rest of a cancelled result exceeds the size", "drain_bytes");
 }
 
+// Of the frame that comes next.
+bool Session::IsRows(const wire::Header& header) const {
+  const Request* head = outstanding_.front();
+  return header.type == static_cast<uint8_t>(ResponseType::kRows) && header.schema == 0 &&
+         head != nullptr && head->reply == ResponseType::kRows && head->sent_whole();
+}
+
+// Rows in a frame that is too large to be held: they are skipped, and so is the rest of the result. Only
+// the operation fails: the server may want its stream to be read to the end.
+void Session::BeginSkipping(const wire::Header& header, Time now) {
+  Operation* op = outstanding_.front()->op;
+  handling_ = IntrusivePtr<Operation>::Share(op);
+  parsed_ += wire::kHeaderBytes;
+  skipping_ = header.body_bytes;
+  if (!op->completed) Abandon(op, TooLarge(header), now);
+  handling_ = nullptr;
+}
+
+// Goes on in the body, up to its last word, which tells whether the result ends with it. False: there
+// is nothing to be done now, or the session has failed.
+bool Session::SkipRows(Time now) {
+  const size_t size =
+      static_cast<size_t>(std::min<uint64_t>(filled_ - parsed_, skipping_ - wire::kWord));
+  parsed_ += size;
+  skipping_ -= size;
+  SkipDrained(size);
+  if (state_ == State::kClosed || skipping_ > wire::kWord || filled_ - parsed_ < wire::kWord)
+    return false;
+  const IntrusivePtr<Chunk> keep = chunk_;
+  const uint8_t* const last = chunk_->bytes.data() + parsed_;
+  skipping_ = 0;
+  OnRows(outstanding_.front(), last, wire::kWord, now);
+  handling_ = nullptr;
+  if (state_ != State::kClosed) parsed_ += wire::kWord;
+  return state_ != State::kClosed;
+}
+
 void Session::OnRows(Request* head, const uint8_t* body, size_t size, Time now) {
   Operation* op = head->op;
   handling_ = IntrusivePtr<Operation>::Share(op);
   RowsEnd end = RowsEnd::kPart;
-  if (op->completed) {
+  const bool left_over = op->completed;
+  wire::Reader reader(body, size);
+  const bool taken = !left_over && ReadColumns(op, reader, now) && TakeRows(op, reader, &end, now);
+  if (state_ == State::kClosed) return;
+  if (!taken) {
     const uint64_t marker = size >= wire::kWord ? LastWord(body, size) : 0;
     if (marker != wire::kRowsDone && marker != wire::kRowsPart)
       return Fail(ProtocolError("ROWS without an end"));
-    if (marker == wire::kRowsDone) end = RowsEnd::kDone;
+    end = marker == wire::kRowsDone ? RowsEnd::kDone : RowsEnd::kPart;
+  }
+  if (left_over) {
     ++op->frames_seen;
     SkipDrained(size);
-  } else {
-    wire::Reader reader(body, size);
-    if (!ReadColumns(op, reader)) return;
-    if (!TakeRows(op, reader, &end, now) && !op->completed) return;
+    if (state_ == State::kClosed) return;
   }
-  if (state_ == State::kClosed) return;
   if (end == RowsEnd::kPart) {
     const bool last = head == outstanding_.back();
     if (last && WayOf(Feature::kStreamSentinel, era_) == Way::kNeeded) AppendSentinel();

@@ -176,12 +176,12 @@ TEST_P(OutcomesTest, Limits) {
         "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 2000) " + insert);
     EXPECT_TRUE(Is(era() == 'D' ? Id("result-limit-write") : Id("result-limit"), many));
     const Reply large = conn.Query("INSERT INTO t VALUES (zeroblob(100000)) RETURNING x");
-    EXPECT_TRUE(Is(era() == 'D' ? Id("message-limit-write") : Id("message-limit"), large));
+    EXPECT_TRUE(Is(era() == 'D' ? Id("result-limit-write") : Id("result-limit"), large));
   }
-  EXPECT_TRUE(Is(Id("message-limit"), Open("max_message=64KiB").Query("SELECT zeroblob(100000)")));
-  EXPECT_TRUE(Is(Id("message-limit"), Open("max_columns=2").Query("SELECT 1, 2, 3")));
+  EXPECT_TRUE(Is(Id("result-limit"), Open("max_message=64KiB").Query("SELECT zeroblob(100000)")));
+  EXPECT_TRUE(Is(Id("result-limit"), Open("max_columns=2").Query("SELECT 1, 2, 3")));
   EXPECT_TRUE(
-      Is(Id("message-limit"), Open("max_column_name=16").Query("SELECT 1 AS longer_than_sixteen")));
+      Is(Id("result-limit"), Open("max_column_name=16").Query("SELECT 1 AS longer_than_sixteen")));
 }
 
 TEST_P(OutcomesTest, Scripts) {

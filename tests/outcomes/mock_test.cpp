@@ -30,7 +30,10 @@ Match Statement(const char* sql) {
   return Match(RequestType::kExecSql, RequestType::kQuerySql).Sql(sql);
 }
 
-Do HugeHeader() { return Do().Raw(mock::HeaderBytes((1u << 29) - 1, 7)).Hang(); }
+Do HugeHeader() {
+  const auto type = static_cast<uint8_t>(wire::ResponseType::kResult);
+  return Do().Raw(mock::HeaderBytes((1u << 29) - 1, type)).Hang();
+}
 
 struct Case {
   const char* id;

@@ -75,7 +75,6 @@ TEST(SessionHostile, WrongTypeOrSchema) {
 TEST(SessionHostile, BadBodies) {
   ExpectPoisoned(mock::HeaderBytes(0, 7), Code::kProtocol, "ROWS");
   ExpectPoisoned(mock::HeaderBytes(0, 0), Code::kProtocol, "");
-  ExpectPoisoned(mock::HeaderBytes(1, 7) + Bytes(8, 0xff), Code::kLimit, "column count");
   Bytes rows = RowsFrame({"a"}, {{1}}, RowsEnd::kDone);
   rows.erase(rows.end() - 8, rows.end());  // no end marker
   rows[0] = static_cast<uint8_t>(rows[0] - 1);
@@ -85,12 +84,89 @@ TEST(SessionHostile, BadBodies) {
   ExpectPoisoned(surplus, Code::kProtocol, "ROWS");
 }
 
-TEST(SessionHostile, HugeHeader) {
-  ExpectPoisoned(mock::HeaderBytes(UINT32_MAX, 7), Code::kLimit, "max_message");
+// More than a limit allows: only the operation fails, and the stream is read to its end.
+void ExpectLimited(const Bytes& reply, const std::string& text,
+                   SessionOptions options = Options()) {
+  for (const mock::Era era : kEras) {
+    for (const bool bytewise : {false, true}) {
+      Ready rig(era, options);
+      rig.cut_in = bytewise ? ByteWise() : Whole();
+      rig.node.On(Match().Sql("bad"), Do().Raw(reply));
+      const Op bad = rig.Submit("SELECT bad");
+      const Op write = rig.Submit("INSERT INTO t VALUES (1)");
+      const Op script = rig.Submit(Script("SELECT 1"));
+      rig.Flow();
+      EXPECT_EQ(bad->done, 1);
+      EXPECT_EQ(bad->code(), Code::kLimit) << bad->status.message();
+      EXPECT_EQ(bad->outcome(), Outcome::kNotExecuted);
+      EXPECT_EQ(bad->phase(), Phase::kResult);
+      EXPECT_THAT(std::string(bad->status.message()), HasSubstr(text));
+      EXPECT_EQ(bad->status.info()->node, "mock:9001");
+      EXPECT_TRUE(write->status.ok()) << write->status.message();
+      EXPECT_TRUE(script->status.ok()) << script->status.message();
+      EXPECT_EQ(rig.session->state(), State::kReady);
+      EXPECT_EQ(rig.session->next_deadline(), kNever) << "nothing is left to be drained";
+      EXPECT_TRUE(bad->unique());
+    }
+  }
+}
+
+TEST(SessionHostile, MessagesTooLargeToHold) {
   SessionOptions options = Options();
   options.limits.message_bytes = 4096;
-  ExpectPoisoned(RowsFrame({"a"}, {{std::string(5000, 'x')}}, RowsEnd::kDone), Code::kLimit,
-                 "max_message", options);
+  const auto frame = [](size_t size, RowsEnd end) {
+    return RowsFrame({"a"}, {{std::string(size, 'x')}}, end);
+  };
+  ExpectLimited(frame(5000, RowsEnd::kDone), "max_message", options);
+  ExpectLimited(frame(4096, RowsEnd::kDone), "max_message", options);
+  ExpectLimited(frame(5000, RowsEnd::kPart) + frame(1, RowsEnd::kDone), "max_message", options);
+  ExpectLimited(frame(1, RowsEnd::kPart) + frame(9000, RowsEnd::kDone), "max_message", options);
+  ExpectLimited(frame(5000, RowsEnd::kPart) + frame(7000, RowsEnd::kPart) +
+                    mock::Frame(rs::Failure{1, "integer overflow"}),
+                "max_message", options);
+  // Its end is looked at.
+  Bytes bad = frame(5000, RowsEnd::kDone);
+  std::fill(bad.end() - 8, bad.end(), uint8_t{7});
+  Ready rig(mock::Era::kD, options);
+  rig.node.On(Match().Sql("SELECT bad"), Do().Raw(bad));
+  const Op op = rig.Submit("SELECT bad");
+  rig.Flow();
+  EXPECT_EQ(op->code(), Code::kLimit);
+  EXPECT_EQ(rig.session->lost().code(), Code::kProtocol);
+}
+
+TEST(SessionHostile, ColumnsBeyondALimit) {
+  SessionOptions options = Options();
+  options.limits.columns = 1;
+  const Bytes two = RowsFrame({"a", "b"}, {{1, 2}}, RowsEnd::kPart);
+  ExpectLimited(two + RowsFrame({"a", "b"}, {{1, 2}}, RowsEnd::kDone), "max_columns", options);
+  ExpectLimited(two + mock::Frame(rs::Failure{1, "integer overflow"}), "max_columns", options);
+  options = Options();
+  options.limits.column_name_bytes = 4;
+  ExpectLimited(RowsFrame({"a long name"}, {{1}}, RowsEnd::kDone), "max_column_name", options);
+  ExpectLimited(mock::HeaderBytes(1, 7) + Bytes(8, 0xff), "column count");
+}
+
+// What is no row would have to be understood; and nobody waits for ever for the end of a frame.
+TEST(SessionHostile, HugeHeader) {
+  ExpectPoisoned(mock::HeaderBytes(UINT32_MAX, 6), Code::kLimit, "max_message");
+  Bytes schema = mock::HeaderBytes(UINT32_MAX, 7);
+  schema[5] = 1;
+  ExpectPoisoned(schema, Code::kLimit, "max_message");
+  for (const mock::Era era : kEras) {
+    Ready rig(era);
+    rig.node.On(Match().Sql("SELECT bad"), Do().Raw(mock::HeaderBytes(UINT32_MAX, 7)));
+    const Op bad = rig.Submit("SELECT bad");
+    const Op behind = rig.Submit("SELECT 1");
+    rig.Flow();
+    EXPECT_EQ(bad->code(), Code::kLimit) << bad->Story();
+    EXPECT_EQ(behind->done, 0);
+    ASSERT_NE(rig.session->next_deadline(), kNever);
+    rig.now = rig.session->next_deadline();
+    rig.session->OnDeadline(rig.now);
+    EXPECT_EQ(behind->code(), Code::kNetwork) << behind->Story();
+    EXPECT_EQ(rig.session->state(), State::kClosed);
+  }
 }
 
 TEST(SessionHostile, EndlessParts) {
