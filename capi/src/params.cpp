@@ -13,7 +13,12 @@ Status Bad(const std::string& what) { return Status::Make(Code::kParams, what); 
 
 Status NamedPositions(const dqc_value* values, size_t count, std::span<const sql::Param> params,
                       std::span<wire::Value> out) {
-  std::vector<bool> set(out.size(), false);
+  // An index that no parameter has, as 1 and 2 of "SELECT ?3", is NULL.
+  std::vector<bool> set(out.size(), true);
+  for (const sql::Param& param : params) {
+    if (param.index <= out.size()) set[param.index - 1] = false;
+  }
+  std::fill(out.begin(), out.end(), wire::Value::Null());
   for (size_t i = 0; i < count; ++i) {
     if (values[i].name == nullptr) return Bad("values with and without a name in one call");
     const std::string_view name(values[i].name);

@@ -14,10 +14,12 @@ Statement::Statement(IntrusivePtr<Shared> shared_in, std::string_view sql_in,
   sql::ListParams(sql, 0, params);
   SortByName(params);
   names.resize(text.param_count);
+  bound_.resize(text.param_count, Bound{{}, {}, true});  // NULL where no parameter has the index
   for (const sql::Param& param : params) {
-    if (param.index >= 1 && param.index <= names.size()) names[param.index - 1] = param.name;
+    if (param.index < 1 || param.index > names.size()) continue;
+    names[param.index - 1] = param.name;
+    bound_[param.index - 1].set = false;
   }
-  bound_.resize(text.param_count);
 }
 
 Statement::~Statement() {
@@ -81,6 +83,11 @@ Status Statement::Bind(uint32_t index, const dqc_value& value) {
 }
 
 Status Statement::BoundValues(std::vector<wire::Value>& out) const {
+  if (bound_.size() != prepared.params) {
+    return Status::Make(Code::kParams, "the server found " + std::to_string(prepared.params) +
+                                           " parameters in the statement, not " +
+                                           std::to_string(bound_.size()));
+  }
   for (size_t i = 0; i < bound_.size(); ++i) {
     if (!bound_[i].set) {
       return Status::Make(Code::kParams, "parameter " + std::to_string(i + 1) + " has no value");

@@ -319,7 +319,7 @@ Connection::Got Connection::ReadSome() {
   session_.Fail(Status::Make(Code::kNetwork, "connection to node " + options_.address +
                                                  " broke while reading: " +
                                                  uv_strerror(uv_translate_sys_error(got.error)))
-                    .With(Phase::kRequest)
+                    .With(session_.Reached())
                     .WithNode(options_.address));
   return Got::kNothing;
 }
@@ -343,7 +343,7 @@ void Connection::WriteSome() {
     session_.Fail(Status::Make(Code::kNetwork, "connection to node " + options_.address +
                                                    " broke while writing: " +
                                                    uv_strerror(uv_translate_sys_error(put.error)))
-                      .With(Phase::kRequest)
+                      .With(session_.Reached())
                       .WithNode(options_.address));
     return;
   }

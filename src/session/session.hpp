@@ -93,6 +93,7 @@ class Session {
 
   // --- time
   Time next_deadline() const;
+  Phase Reached() const;  // what a connection that breaks now was about
   void OnDeadline(Time now);
 
   State state() const { return state_; }
@@ -130,7 +131,6 @@ class Session {
   bool WaitsForLeftovers() const;
   void UpdateDraining(Time now);
   Status Refuse() const;
-  Phase Reached() const;
 
   // session_transaction.cpp: what the answers say of the transaction, and one that nobody uses
   void Answered(Operation* op, Step step, Status status, Time now);
@@ -176,6 +176,7 @@ class Session {
   static void TakeResult(const Request& head, const wire::response::Result& result);
   Status ProtocolError(const std::string& what) const;
   Status TooLarge(const wire::Header& header) const;
+  Status Malformed(const Status& why) const;
 
   // session_rows.cpp: the rows of a result
   bool IsRows(const wire::Header& header) const;

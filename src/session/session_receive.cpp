@@ -17,11 +17,13 @@ constexpr uint64_t kBatchBytes = 256 * 1024;  // a batch is handed over at this 
 
 }  // namespace
 
+Status Session::Malformed(const Status& why) const {
+  return why.With(state_ == State::kHandshake ? Reached() : Phase::kResult).WithNode(options_.node);
+}
+
 Status Session::ProtocolError(const std::string& what) const {
-  return Status::Make(Code::kProtocol,
-                      "node " + options_.node + " sent " + what + ": not a dqlite server, or a bug")
-      .With(Phase::kResult)
-      .WithNode(options_.node);
+  return Malformed(Status::Make(Code::kProtocol, "node " + options_.node + " sent " + what +
+                                                     ": not a dqlite server, or a bug"));
 }
 
 Status Session::TooLarge(const wire::Header& header) const {
@@ -183,7 +185,7 @@ void Session::HandleFrame(const wire::Header& header, const uint8_t* body, Time 
 
 void Session::OnFailure(Request* head, const uint8_t* body, size_t size, Time now) {
   const Result<wire::response::Failure> failure = wire::DecodeFailure(body, size, options_.limits);
-  if (!failure.ok()) return Fail(failure.status().WithNode(options_.node));
+  if (!failure.ok()) return Fail(Malformed(failure.status()));
   const uint64_t code = failure->code;
   if (head->step == Step::kProbeExec) {
     probe_exec_code_ = code;
@@ -298,7 +300,7 @@ void Session::OnReply(Request* head, const wire::Header& header, const uint8_t* 
   handling_ = IntrusivePtr<Operation>::Share(op);
   wire::response::Stmt stmt;
   const Status status = TakeReply(*head, header, body, &stmt);
-  if (!status.ok()) return Fail(status.WithNode(options_.node));
+  if (!status.ok()) return Fail(Malformed(status));
   Retire(head);
 
   const bool opened = step == Step::kOpen || (step == Step::kClient && options_.database.empty());

@@ -40,8 +40,8 @@ void Session::FlushBatch() noexcept {
   sink_->OnRows(std::move(batch));
 }
 
-// Column header: parsed once per result, then compared as bytes. False: the session, or only the
-// operation, has failed.
+// Column header: parsed once per result, then compared as bytes, and by its names if those differ: what
+// pads them may be anything. False: the session, or only the operation, has failed.
 bool Session::ReadColumns(Operation* op, wire::Reader& reader, Time now) {
   IntrusivePtr<ResultHeader>* known = &op->header;
   if (!*known && op->prepared != nullptr) known = &op->prepared->header;
@@ -53,16 +53,20 @@ bool Session::ReadColumns(Operation* op, wire::Reader& reader, Time now) {
       op->header = *known;
       return true;
     }
-    if (op->header) {
-      Fail(ProtocolError("different columns in the parts of one result"));
-      return false;
-    }
   }
   names_.clear();
   wire::DecodeColumns(reader, options_.limits, names_);
   if (!reader.ok()) {
-    const Status status = reader.status("ROWS").With(Phase::kResult).WithNode(options_.node);
+    const Status status = Malformed(reader.status("ROWS"));
     status.code() == Code::kLimit ? Abandon(op, status, now) : Fail(status);
+    return false;
+  }
+  if (*known && (*known)->names == names_) {
+    op->header = *known;
+    return true;
+  }
+  if (op->header) {
+    Fail(ProtocolError("different columns in the parts of one result"));
     return false;
   }
   auto header = IntrusivePtr<ResultHeader>::Adopt(new ResultHeader());
@@ -106,7 +110,7 @@ bool Session::TakeRows(Operation* op, wire::Reader& reader, RowsEnd* end, Time n
   };
   if (!reader.ok()) {
     undo();
-    Fail(reader.status("ROWS").WithNode(options_.node));
+    Fail(Malformed(reader.status("ROWS")));
     return false;
   }
   const uint64_t rows = batch->rows - rows_before;

@@ -20,7 +20,16 @@ TEST_P(ParamsTest, Named) {
             "I1|I2|I3|I1");
   EXPECT_EQ(conn.Query("SELECT ?3, ?1, ?2", {1, 2, 3}).Text(), "I3|I1|I2");
   EXPECT_EQ(conn.Query("SELECT ?2, ?1", {Arg(5).Named("?1"), Arg(6).Named("?2")}).Text(), "I6|I5");
-  // Index 4 to 6 exist and have no name: by position only.
+  // Index 4 to 6 exist and no parameter has them: by position, or NULL.
+  EXPECT_EQ(conn.Query("SELECT ?3, typeof(?3)", {Arg(5).Named("?3")}).Text(), "I5|Tinteger");
+  EXPECT_EQ(conn.Query("SELECT ?2, :a", {Arg(6).Named(":a"), Arg(5).Named("?2")}).Text(), "I5|I6");
+  EXPECT_EQ(conn.Query("SELECT ?2, ?", {Arg(5).Named("?2")}).status, DQC_E_PARAMS);
+  const Stmt gap = conn.Prepare("SELECT ?3");
+  EXPECT_EQ(gap.Query({Arg(7).Named("?3")}).Text(), "I7");
+  EXPECT_EQ(gap.Query().status, DQC_E_PARAMS);
+  const dqc_value eight = Arg(8).Value();
+  ASSERT_EQ(dqc_stmt_bind(gap.get(), 3, &eight, nullptr), DQC_OK);
+  EXPECT_EQ(gap.Query().Text(), "I8");
   EXPECT_EQ(conn.Query(sql, {1, 2, 3, 4, 5, 6, 7}).Text(), "I1|I2|I3|I7|I1");
   EXPECT_EQ(conn.Query("SELECT ?, :a, ?", {1, 2, 3}).Text(), "I1|I2|I3");
   EXPECT_EQ(conn.Query("SELECT $x::y(z)", {Arg(1).Named("$x::y(z)")}).Text(), "I1");

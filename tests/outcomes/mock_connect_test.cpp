@@ -46,7 +46,13 @@ TEST(Mock, Connecting) {
   EXPECT_TRUE(Is(Id("not-dqlite"), Open(web.address())));
   mock::Server closing(Era::kD);
   closing.On(Match::Handshake(), Do().Close());
-  EXPECT_TRUE(Is(Id("hangs-up"), Open(closing.address())));
+  mock::Server resetting(Era::kD);
+  resetting.On(Match::Handshake(), Do().Reset());
+  for (const std::string& address : {closing.address(), resetting.address()}) {
+    const Reply reply = Open(address);
+    EXPECT_TRUE(Is(Id("hangs-up"), reply));
+    EXPECT_EQ(reply.failure.phase, DQC_PHASE_HANDSHAKE) << reply;
+  }
 }
 
 TEST(Mock, FollowersAndSearches) {

@@ -62,6 +62,47 @@ TEST(SessionHostile, OtherColumnsInAPart) {
                  "columns");
 }
 
+// Servers leave stale bytes there.
+TEST(SessionHostile, OtherPaddingInAPart) {
+  Bytes part = RowsFrame({"a", "b"}, {{1, 2}}, RowsEnd::kPart);
+  part[8 + 8 + 3] = 0x77;  // behind header, count, "a" and its NUL
+  for (const bool prepared : {false, true}) {
+    Ready rig(mock::Era::kC);
+    const Bytes done = RowsFrame({"a", "b"}, {{3, 4}}, RowsEnd::kDone);
+    rig.node.On(Match(RequestType::kQuerySql), Do().Raw(part + done));
+    rig.node.On(Match(RequestType::kQuery), Do().Raw(part + done));
+    const Op prepare = rig.Submit(Prepare("SELECT a, b FROM t"));
+    rig.Flow();
+    PreparedStatement statement{
+        .id = prepare->stmt_id, .params = 0, .text = prepare->statement, .header = {}};
+    const Op op = rig.Submit(prepared ? test::Run(&statement) : Sql("SELECT a, b FROM t"));
+    rig.Flow();
+    EXPECT_TRUE(op->status.ok()) << op->Story();
+    EXPECT_THAT(op->rows, testing::ElementsAre("0:1|2|", "0:3|4|"));
+    EXPECT_THAT(op->columns, testing::ElementsAre("a", "b"));
+  }
+}
+
+TEST(SessionHostile, WhatIsMalformedTellsItsPhase) {
+  for (const uint8_t type : {uint8_t{4}, uint8_t{5}}) {  // DB, and something else
+    Rig rig(mock::Era::kC);
+    rig.node.On(Match(RequestType::kOpen), Do().Raw(mock::HeaderBytes(0, type)));
+    const Op connect = rig.Open();
+    EXPECT_EQ(connect->code(), Code::kProtocol) << connect->Story();
+    EXPECT_EQ(connect->phase(), Phase::kHandshake);
+  }
+  for (const Bytes& bad : {mock::HeaderBytes(0, 0), mock::HeaderBytes(0, 6)}) {
+    Ready ready(mock::Era::kC);
+    ready.node.On(Match().Sql("DELETE"), Do().Raw(bad));
+    const Op op = ready.Submit("DELETE FROM t");
+    ready.Flow();
+    EXPECT_EQ(op->code(), Code::kProtocol) << op->Story();
+    EXPECT_EQ(op->phase(), Phase::kResult);
+    EXPECT_EQ(op->outcome(), Outcome::kMaybeExecuted);
+    EXPECT_EQ(op->status.info()->node, "mock:9001");
+  }
+}
+
 TEST(SessionHostile, WrongTypeOrSchema) {
   ExpectPoisoned(mock::Frame(rs::Result{1, 1}), Code::kProtocol, "Result");
   ExpectPoisoned(mock::Frame(rs::Server{.id = 1, .address = "x", .legacy = false}), Code::kProtocol,
