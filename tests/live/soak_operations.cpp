@@ -29,6 +29,41 @@ void Worker::Update() {
   (void)Told(reply);
 }
 
+// Of two rows the second often fails, and the first stays.
+void Worker::OrFail() {
+  const std::string sql = "INSERT OR FAIL INTO " + Table() +
+                          "(id, x) VALUES (NULL, 'stays'), ((SELECT min(id) FROM " + Table() +
+                          "), 'fails')";
+  Reply reply;
+  switch (Pick(3)) {
+    case 0:
+      reply = conn_.Script(sql);
+      break;
+    case 1:
+      if (const Stmt stmt = conn_.Prepare(sql, &reply)) reply = stmt.Exec();
+      break;
+    default:
+      reply = Again(sql);
+  }
+  (void)Added(reply, 2, {DQC_E_CONSTRAINT});
+}
+
+// More than the connection takes: only the operation fails, and nobody is locked out.
+void Worker::Limited() {
+  const char* const kOptions[] = {"max_message=64KiB", "max_columns=1", "max_rows=1"};
+  const Conn limited(dsn_ + "&" + kOptions[Pick(std::size(kOptions))]);
+  if (!limited) return;
+  const std::string wide = "x, hex(zeroblob(" + std::to_string(40'000 + Pick(200'000)) + "))";
+  if (Pick(2) == 0) {
+    const Reply reply = limited.Query(Numbers(3) + "SELECT i, hex(zeroblob(100000)) FROM n");
+    (void)Told(reply, {DQC_E_LIMIT});
+    return;
+  }
+  const Reply reply =
+      limited.Query("INSERT INTO " + Table() + "(x) VALUES (1), (2) RETURNING " + wide);
+  (void)Added(reply, 2, {DQC_E_LIMIT, DQC_E_UNSUPPORTED});
+}
+
 void Worker::Select() {
   const int64_t number = static_cast<int64_t>(Pick(1000));
   const Reply reply = conn_.Query("SELECT ?, ? || 'x', count(*) FROM " + Table(), {number, "a"});

@@ -52,6 +52,8 @@ const std::vector<Worker::Kind>& Worker::Kinds() {
   static const std::vector<Kind> kinds = {
       {"insert", &Worker::Insert, 30},
       {"update", &Worker::Update, 10},
+      {"or fail", &Worker::OrFail, 5},
+      {"limited", &Worker::Limited, 3},
       {"select", &Worker::Select, 30},
       {"big result", &Worker::BigResult, 4},
       {"wide result", &Worker::WideResult, 10},

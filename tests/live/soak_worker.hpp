@@ -55,6 +55,8 @@ class Worker {
   // Blocking connection.
   void Insert();
   void Update();
+  void OrFail();
+  void Limited();
   void Select();
   void BigResult();
   void WideResult();
